@@ -1,0 +1,94 @@
+/**
+ * Leases: nobody uses a site's WAN line without one (distribution 3.2). One lease covers one fragment
+ * for one holder; the origin grants it, and serves only the bearer of its token.
+ */
+import { createHmac, timingSafeEqual } from "node:crypto";
+import { Type, type Static } from "typebox";
+import { DigestSchema, EndpointIdSchema, type Digest, type EndpointId } from "./ids.ts";
+import { parserOf } from "./json.ts";
+
+const closed = { additionalProperties: false } as const;
+const Index = Type.Integer({ minimum: 0, maximum: 4_300_000 });
+
+/** Fragments one request may name, and the most it is granted: about 60 requests per package and site. */
+export const LEASE_MAX_FRAGMENTS = 32;
+
+/** Why a node asks for a fragment that its site already holds or fetches. Counted and rate-limited. */
+export const ForceReasonSchema = Type.Enum(["holderUnreachable", "noProgress"]);
+export type ForceReason = Static<typeof ForceReasonSchema>;
+
+export const LeaseRequestSchema = Type.Object(
+  {
+    /** SHA-256 of the manifest. */
+    manifest: DigestSchema,
+    /** Swarm indices wanted from the origin, in the order of wish. */
+    want: Type.Array(Index, { maxItems: LEASE_MAX_FRAGMENTS }),
+    /** Leases given back unused. */
+    release: Type.Array(Index, { maxItems: LEASE_MAX_FRAGMENTS }),
+    force: Type.Optional(ForceReasonSchema),
+  },
+  closed,
+);
+export type LeaseRequest = Static<typeof LeaseRequestSchema>;
+export const parseLeaseRequest = parserOf("the lease request", LeaseRequestSchema);
+
+export const LeaseAnswerSchema = Type.Object(
+  {
+    grants: Type.Array(
+      Type.Object(
+        {
+          index: Index,
+          digest: DigestSchema,
+          /** Goes with the request for the fragment; see `leaseToken`. */
+          token: Type.String({ maxLength: 200 }),
+          /** Duration rather than an instant: clocks of endpoints are not trusted. */
+          ttlMs: Type.Integer({ minimum: 1, maximum: 600_000 }),
+        },
+        closed,
+      ),
+      { maxItems: LEASE_MAX_FRAGMENTS },
+    ),
+    /** Who holds the refused ones: ask them on the LAN. */
+    leased: Type.Array(
+      Type.Object({ index: Index, holder: EndpointIdSchema, isServed: Type.Boolean() }, closed),
+      { maxItems: LEASE_MAX_FRAGMENTS },
+    ),
+    /** Ask again not before this long. */
+    retryAfterMs: Type.Integer({ minimum: 0, maximum: 600_000 }),
+  },
+  closed,
+);
+export type LeaseAnswer = Static<typeof LeaseAnswerSchema>;
+export const parseLeaseAnswer = parserOf("the lease answer", LeaseAnswerSchema);
+
+/**
+ * Token of one lease: `expiresMs.holder.mac`. The mac covers the fragment, so any HTTPS edge that knows
+ * the secret can check it without asking the coordinator.
+ */
+export function leaseToken(
+  secret: Uint8Array,
+  digest: Digest,
+  holder: EndpointId,
+  expiresMs: number,
+): string {
+  return `${expiresMs}.${holder}.${macOf(secret, digest, holder, String(expiresMs))}`;
+}
+
+/** The holder, or undefined where the token is not for this fragment or has expired. */
+export function leaseTokenHolder(
+  secret: Uint8Array,
+  digest: Digest,
+  token: string,
+  nowMs: number,
+): string | undefined {
+  const [expiresMs = "", holder = "", mac = ""] = token.split(".");
+  const expected = Buffer.from(macOf(secret, digest, holder, expiresMs));
+  const given = Buffer.from(mac);
+  const isOurs = expected.length === given.length && timingSafeEqual(expected, given);
+  return isOurs && Number(expiresMs) > nowMs ? holder : undefined;
+}
+
+function macOf(secret: Uint8Array, digest: string, holder: string, expiresMs: string): string {
+  const text = `lease\n${digest}\n${holder}\n${expiresMs}`;
+  return createHmac("sha256", secret).update(text).digest("base64url").slice(0, 22);
+}

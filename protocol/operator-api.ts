@@ -1,0 +1,203 @@
+/**
+ * The operators' HTTP API: bodies and answers. The coordinator validates with these schemas, publishes
+ * them as OpenAPI, and the command line parses answers with them. A release may add fields, never rename.
+ */
+import { Type, type Static } from "typebox";
+import { SourceBytesSchema } from "./check-in.ts";
+import {
+  DigestSchema,
+  EndpointIdSchema,
+  EndpointNameSchema,
+  PackageNameSchema,
+  PackageVersionSchema,
+  SiteNameSchema,
+} from "./ids.ts";
+import { parserOf } from "./json.ts";
+import { CriterionSchema } from "./location.ts";
+import { JobStateSchema, OutcomeSchema, TraceStepSchema } from "./report.ts";
+
+const closed = { additionalProperties: false } as const;
+/** ISO 8601 UTC. */
+const InstantSchema = Type.String({ maxLength: 30 });
+const MetadataText = Type.String({ minLength: 2, maxLength: 262_144 });
+
+/** Body of every answer that is not 2xx. */
+export const ApiErrorSchema = Type.Object({
+  code: Type.String(),
+  message: Type.String(),
+  hint: Type.String(),
+  requestId: Type.String(),
+});
+export type ApiError = Static<typeof ApiErrorSchema>;
+export const parseApiError = parserOf("the error answer", ApiErrorSchema);
+
+/** POST /v1/sites */
+export const SiteInputSchema = Type.Object(
+  { name: SiteNameSchema, criteria: Type.Array(CriterionSchema, { minItems: 1, maxItems: 256 }) },
+  closed,
+);
+export type SiteInput = Static<typeof SiteInputSchema>;
+
+/** POST /v1/tokens */
+export const TokenInputSchema = Type.Object(
+  {
+    site: SiteNameSchema,
+    uses: Type.Integer({ minimum: 1, maximum: 500 }),
+    ttlSec: Type.Integer({ minimum: 60, maximum: 30 * 86_400 }),
+  },
+  closed,
+);
+export type TokenInput = Static<typeof TokenInputSchema>;
+export const TokenAnswerSchema = Type.Object({
+  /** `bl1_…`; shown once. */
+  token: Type.String(),
+  id: Type.String(),
+  site: SiteNameSchema,
+  uses: Type.Integer(),
+  expiresAt: InstantSchema,
+});
+export type TokenAnswer = Static<typeof TokenAnswerSchema>;
+export const parseTokenAnswer = parserOf("the token answer", TokenAnswerSchema);
+
+/** PUT /v1/endpoints/{name or id}/dp */
+export const DpInputSchema = Type.Object({ isEnabled: Type.Boolean() }, closed);
+export type DpInput = Static<typeof DpInputSchema>;
+
+/** POST /v1/fragments/missing: which of these the coordinator does not hold. */
+export const MissingInputSchema = Type.Object(
+  { digests: Type.Array(DigestSchema, { maxItems: 4096 }) },
+  closed,
+);
+export const MissingAnswerSchema = Type.Object({ missing: Type.Array(DigestSchema) });
+export const parseMissingAnswer = parserOf("the answer", MissingAnswerSchema);
+
+/** GET /v1/catalog/publishing?target=acme/app/1.2.3: what a publisher needs to sign the next version. */
+export const PublishingSchema = Type.Object({
+  fleet: Type.String(),
+  /** Newest root.json of the catalog. */
+  root: MetadataText,
+  targets: MetadataText,
+  bin: Type.String({ pattern: "^bin-[0-9a-f]{2}$" }),
+  /** Absent while the bin has no target. */
+  binMetadata: Type.Optional(MetadataText),
+});
+export type Publishing = Static<typeof PublishingSchema>;
+export const parsePublishing = parserOf("the publishing answer", PublishingSchema);
+
+/** POST /v1/packages: all fragments must be there; the bin must be the stored one plus this target. */
+export const PackageInputSchema = Type.Object(
+  {
+    /** The manifest's exact bytes, as text. */
+    manifest: Type.String({ minLength: 2, maxLength: 1024 * 1024 }),
+    bin: Type.String({ pattern: "^bin-[0-9a-f]{2}$" }),
+    binMetadata: MetadataText,
+  },
+  closed,
+);
+export type PackageInput = Static<typeof PackageInputSchema>;
+
+export const PackageAnswerSchema = Type.Object({
+  name: PackageNameSchema,
+  version: PackageVersionSchema,
+  manifest: DigestSchema,
+  isActive: Type.Boolean(),
+  level: Type.Integer(),
+  kind: Type.Enum(["launch", "execute", "store"]),
+  wireBytes: Type.Integer(),
+  fileBytes: Type.Integer(),
+  fragmentCount: Type.Integer(),
+  createdAt: InstantSchema,
+});
+export type PackageAnswer = Static<typeof PackageAnswerSchema>;
+export const parsePackageAnswer = parserOf("the package answer", PackageAnswerSchema);
+
+/** POST /v1/packages/activate */
+export const PackageRefSchema = Type.Object(
+  { name: PackageNameSchema, version: PackageVersionSchema },
+  closed,
+);
+
+/** POST /v1/deployments */
+export const DeployTargetSchema = Type.Union([
+  Type.Object(
+    { kind: Type.Literal("endpoint"), name: Type.Union([EndpointNameSchema, EndpointIdSchema]) },
+    closed,
+  ),
+  Type.Object({ kind: Type.Literal("site"), name: SiteNameSchema }, closed),
+  Type.Object({ kind: Type.Literal("all") }, closed),
+]);
+export type DeployTarget = Static<typeof DeployTargetSchema>;
+export const DeploymentInputSchema = Type.Object(
+  { name: PackageNameSchema, version: PackageVersionSchema, target: DeployTargetSchema },
+  closed,
+);
+export type DeploymentInput = Static<typeof DeploymentInputSchema>;
+export const DeploymentAnswerSchema = Type.Object({
+  id: Type.String(),
+  name: PackageNameSchema,
+  version: PackageVersionSchema,
+  target: DeployTargetSchema,
+  /** Endpoints that match right now; later joiners get it too. */
+  endpoints: Type.Array(EndpointNameSchema),
+});
+export type DeploymentAnswer = Static<typeof DeploymentAnswerSchema>;
+export const parseDeploymentAnswer = parserOf("the deployment answer", DeploymentAnswerSchema);
+
+export const StatusJobSchema = Type.Object({
+  package: PackageNameSchema,
+  version: PackageVersionSchema,
+  state: JobStateSchema,
+  outcome: Type.Optional(OutcomeSchema),
+  exitCode: Type.Optional(Type.Integer()),
+  systemCode: Type.Optional(Type.Integer()),
+  /** Why it waits or failed, for a person. */
+  reason: Type.Optional(Type.String()),
+  attempt: Type.Integer(),
+  since: InstantSchema,
+  trace: Type.Array(
+    Type.Object({ step: TraceStepSchema, at: InstantSchema, detail: Type.Optional(Type.String()) }),
+  ),
+  bytes: SourceBytesSchema,
+});
+export type StatusJob = Static<typeof StatusJobSchema>;
+
+export const StatusEndpointSchema = Type.Object({
+  name: EndpointNameSchema,
+  id: EndpointIdSchema,
+  /** Where it is now by location criteria; its home site while it is nowhere known. */
+  site: SiteNameSchema,
+  /** Whether the criteria of `site` match right now; without it there is no DP and no peers. */
+  isAtSite: Type.Boolean(),
+  addresses: Type.Array(Type.String()),
+  role: Type.Enum(["agent", "dp"]),
+  /** Name of the DP in use, null for none. */
+  dp: Type.Union([EndpointNameSchema, Type.Null()]),
+  lastSeen: Type.Union([InstantSchema, Type.Null()]),
+  jobs: Type.Array(StatusJobSchema),
+  bytes: SourceBytesSchema,
+  refusals: Type.Array(
+    Type.Object({ code: Type.String(), detail: Type.String(), at: InstantSchema }),
+  ),
+});
+export type StatusEndpoint = Static<typeof StatusEndpointSchema>;
+
+export const StatusSiteSchema = Type.Object({
+  name: SiteNameSchema,
+  dps: Type.Array(EndpointNameSchema),
+  /** Bytes the origin sent into the site ÷ wire bytes of the packages it sent; 0 while it sent none. */
+  wanRatio: Type.Number(),
+  originBytes: Type.Integer(),
+  packageBytes: Type.Integer(),
+  /** Fragments granted although the site had them or was fetching them, by reason. */
+  forced: Type.Object({ holderUnreachable: Type.Integer(), noProgress: Type.Integer() }),
+});
+export type StatusSite = Static<typeof StatusSiteSchema>;
+
+/** GET /v1/status */
+export const StatusSchema = Type.Object({
+  endpoints: Type.Array(StatusEndpointSchema),
+  sites: Type.Array(StatusSiteSchema),
+  packages: Type.Array(PackageAnswerSchema),
+});
+export type Status = Static<typeof StatusSchema>;
+export const parseStatus = parserOf("the status", StatusSchema);

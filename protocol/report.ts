@@ -1,0 +1,137 @@
+/**
+ * Reports: what a node did or refused. Delivered at least once, stored once by (endpoint, id).
+ */
+import { Type, type Static } from "typebox";
+import { EnvelopeSchema } from "./dsse.ts";
+import {
+  DigestSchema,
+  EndpointIdSchema,
+  PackageNameSchema,
+  PackageVersionSchema,
+  SiteNameSchema,
+} from "./ids.ts";
+import { parserOf } from "./json.ts";
+import { SourceBytesSchema } from "./check-in.ts";
+
+const closed = { additionalProperties: false } as const;
+const TimeMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+const ReportId = Type.String({ pattern: "^[0-9A-Za-z-]{1,80}$" });
+
+/** The states of a job (glossary). */
+export const JobStateSchema = Type.Enum([
+  "waiting",
+  "downloading",
+  "executing",
+  "succeeded",
+  "failed",
+  "expired",
+  "incompatible",
+  "conflict",
+  "alreadyInstalled",
+]);
+export type JobState = Static<typeof JobStateSchema>;
+
+/** Class of a result (design 7). */
+export const OutcomeSchema = Type.Enum([
+  "success",
+  "successRebootRequired",
+  "rebootInitiated",
+  "retryable",
+  "failed",
+  "blocked",
+  "interrupted",
+]);
+export type Outcome = Static<typeof OutcomeSchema>;
+
+/** Steps of the flow in the order they happened; proves BR-5. */
+export const TraceStepSchema = Type.Enum([
+  "location",
+  "dpChosen",
+  "manifestVerified",
+  "contentVerified",
+  "actionStarted",
+  "actionEnded",
+]);
+export type TraceStep = Static<typeof TraceStepSchema>;
+
+export const JobReportSchema = Type.Object(
+  {
+    kind: Type.Literal("job"),
+    id: ReportId,
+    endpoint: EndpointIdSchema,
+    job: Type.String({ pattern: "^[0-9A-Za-z-]{1,64}$" }),
+    revision: Type.String({ pattern: "^[0-9a-f]{16}$" }),
+    /** Grows with every report of one job; an older one changes nothing. */
+    order: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
+    name: PackageNameSchema,
+    version: PackageVersionSchema,
+    purpose: Type.Enum(["perform", "replicate"]),
+    state: JobStateSchema,
+    attempt: Type.Integer({ minimum: 0, maximum: 100 }),
+    outcome: Type.Optional(OutcomeSchema),
+    /** Result of the process; absent for store and for execute without `captureExitCode` (OCS-31). */
+    exitCode: Type.Optional(Type.Integer()),
+    /** Our own code, a number space of its own: -9999 agent error (OCO-44). */
+    systemCode: Type.Optional(Type.Integer()),
+    /** Error code and sentence for a person. */
+    reason: Type.Optional(Type.String({ maxLength: 2000 })),
+    /** Last part of the command's output, as untrusted text. */
+    output: Type.Optional(Type.String({ maxLength: 8192 })),
+    atMs: TimeMs,
+    trace: Type.Array(
+      Type.Object(
+        {
+          step: TraceStepSchema,
+          atMs: TimeMs,
+          detail: Type.Optional(Type.String({ maxLength: 200 })),
+        },
+        closed,
+      ),
+      { maxItems: 32 },
+    ),
+    /** Bytes of this job's content by source class. */
+    bytes: SourceBytesSchema,
+    /** Site of the endpoint while it fetched. */
+    site: Type.Optional(SiteNameSchema),
+    dp: Type.Optional(EndpointIdSchema),
+  },
+  closed,
+);
+export type JobReport = Static<typeof JobReportSchema>;
+
+/** Something was refused: a bad signature, a replay, a peer that serves wrong bytes. */
+export const RefusalReportSchema = Type.Object(
+  {
+    kind: Type.Literal("refusal"),
+    id: ReportId,
+    endpoint: EndpointIdSchema,
+    /** Code of protocol/errors.ts. */
+    code: Type.String({ pattern: "^[A-Z_]{3,60}$" }),
+    detail: Type.String({ maxLength: 2000 }),
+    /** The peer that is accused, where there is one. */
+    accused: Type.Optional(EndpointIdSchema),
+    fragment: Type.Optional(DigestSchema),
+    atMs: TimeMs,
+  },
+  closed,
+);
+export type RefusalReport = Static<typeof RefusalReportSchema>;
+
+export const ReportSchema = Type.Union([JobReportSchema, RefusalReportSchema]);
+export type Report = Static<typeof ReportSchema>;
+export const parseReport = parserOf("the report", ReportSchema);
+
+/** Body of POST /v1/reports: envelopes of type "report", each signed by the endpoint. */
+export const ReportBatchSchema = Type.Object(
+  { reports: Type.Array(EnvelopeSchema, { maxItems: 64 }) },
+  closed,
+);
+export type ReportBatch = Static<typeof ReportBatchSchema>;
+
+/** Ids that are stored durably; the node forgets them. */
+export const ReportAnswerSchema = Type.Object(
+  { stored: Type.Array(ReportId, { maxItems: 64 }) },
+  closed,
+);
+export type ReportAnswer = Static<typeof ReportAnswerSchema>;
+export const parseReportAnswer = parserOf("the report answer", ReportAnswerSchema);
