@@ -1,0 +1,178 @@
+/**
+ * The coordinator's composition root: opens the store, puts the rooms together, listens, and takes it all
+ * down in the reverse order.
+ */
+import { setInterval as ticks } from "node:timers/promises";
+import type { FastifyBaseLogger } from "fastify";
+import type { Logger } from "pino";
+import { Type } from "typebox";
+import { parseFleet } from "../protocol/check-in.ts";
+import { DeployError } from "../protocol/errors.ts";
+import { parserOf, readJson } from "../protocol/json.ts";
+import { dataLayout, readInitialised, writePrivateFile, type DataLayout } from "./data-layout.ts";
+import { operatorText } from "./init.ts";
+import type { App } from "./routes/app-type.ts";
+import { buildApp } from "./routes/app.ts";
+import type { Parts } from "./routes/parts.ts";
+import { openCatalogShelf } from "./store/catalog-shelf.ts";
+import { openFragmentFolder } from "./store/fragment-folder.ts";
+import { openGateBook } from "./store/gate-book.ts";
+import { openLevelStore } from "./store/level-store.ts";
+import { openPresenceBook } from "./store/presence-book.ts";
+import { openRecords } from "./store/records.ts";
+import { TABLES } from "./store/tables.ts";
+import { renewCatalog } from "./trust/catalog-head.ts";
+import { parseOnlineKeys } from "./trust/fleet-keys.ts";
+
+export interface CoordinatorOptions {
+  readonly dataDir: string;
+  readonly listen: { readonly host: string; readonly port: number };
+  /** Plain HTTP behind a proxy that ends TLS. */
+  readonly isInsecureHttp: boolean;
+  /** Address under which others reach it; default: the address it listens on. */
+  readonly publicUrl?: string;
+  /** Address range of the proxy whose forwarded-for header is believed. */
+  readonly trustedProxy?: string;
+  readonly signal: AbortSignal;
+  readonly log: Logger;
+  readonly onReady?: (info: { readonly url: string }) => void;
+  /** Default: the system's clock. */
+  readonly now?: () => number;
+}
+
+// Presence and traffic that a crash may lose; nothing an endpoint relies on is among them.
+const FLUSH_EVERY_MS = 5000;
+const RENEW_EVERY_MS = 600_000;
+const FILE_MAX_BYTES = 1024 * 1024;
+
+const parseOperatorFile = parserOf("operator.json", Type.Object({ token: Type.String() }));
+
+/**
+ * Runs until `signal` ends it. Throws NOT_INITIALISED, STORE_LOCKED, STORE_DAMAGED or LISTEN_FAILED.
+ */
+export async function runCoordinator(options: CoordinatorOptions): Promise<void> {
+  const layout = dataLayout(options.dataDir);
+  await using stack = new AsyncDisposableStack();
+  const parts = await openParts(options, layout, stack);
+  const { app } = await buildApp(parts, {
+    // Fastify's logger type is a part of pino's.
+    log: options.log satisfies FastifyBaseLogger,
+    ...tlsOf(options, parts),
+    ...(options.trustedProxy === undefined ? {} : { trustedProxy: options.trustedProxy }),
+  });
+  stack.defer(async () => app.close());
+  const url = await listen(app, options);
+  await announce(options, layout, parts, url);
+  const end = new AbortController();
+  const stop = AbortSignal.any([options.signal, end.signal]);
+  const chores = [
+    repeat(stop, FLUSH_EVERY_MS, async () => flush(parts)),
+    repeat(stop, RENEW_EVERY_MS, async () => renew(parts)),
+  ];
+  stack.defer(async () => {
+    end.abort();
+    await Promise.allSettled(chores);
+  });
+  options.log.info({ url, fleet: parts.fleet.fleet }, "coordinator.ready");
+  options.onReady?.({ url });
+  await Promise.race([ended(stop), ...chores]);
+  options.log.info("coordinator.stopping");
+}
+
+async function openParts(
+  options: CoordinatorOptions,
+  layout: DataLayout,
+  stack: AsyncDisposableStack,
+): Promise<Parts> {
+  const { dataDir, now = Date.now } = options;
+  const fleetBytes = await readInitialised(dataDir, layout.fleet);
+  const fleet = parseFleet(readJson("fleet.json", fleetBytes, FILE_MAX_BYTES));
+  const online = parseOnlineKeys(await readInitialised(dataDir, layout.onlineKeys));
+  const store = await openLevelStore(layout.store);
+  stack.defer(async () => store.close());
+  const records = await openRecords(store);
+  const parts: Parts = {
+    records,
+    presence: openPresenceBook(records, records.all(TABLES.endpoints)),
+    gate: openGateBook(records),
+    catalog: openCatalogShelf(records),
+    fragments: await openFragmentFolder(layout.fragments),
+    manifests: await openFragmentFolder(layout.manifests),
+    fleet,
+    online,
+    now,
+  };
+  stack.defer(async () => flush(parts));
+  await renew(parts);
+  return parts;
+}
+
+function tlsOf({ isInsecureHttp }: CoordinatorOptions, { fleet, online }: Parts) {
+  if (isInsecureHttp) return {};
+  if (fleet.tlsCertificate === undefined) {
+    throw new DeployError("INPUT_INVALID", {
+      what: "a fleet without a certificate of its own",
+      expected: "--insecure-http behind a proxy that ends TLS",
+    });
+  }
+  return { tls: { key: online.tlsPrivateKey, cert: fleet.tlsCertificate } };
+}
+
+async function listen(app: App, options: CoordinatorOptions): Promise<string> {
+  const { host, port } = options.listen;
+  try {
+    const url = await app.listen({ host, port });
+    return options.publicUrl ?? url;
+  } catch (cause) {
+    const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
+    const problem = isTaken ? "the port is in use" : String(cause);
+    throw new DeployError("LISTEN_FAILED", { address: `${host}:${port}`, problem }, { cause });
+  }
+}
+
+/** Tells the command line on this machine where the coordinator is. */
+async function announce(
+  { dataDir }: CoordinatorOptions,
+  layout: DataLayout,
+  { fleet }: Parts,
+  url: string,
+): Promise<void> {
+  const bytes = await readInitialised(dataDir, layout.operator);
+  const { token } = parseOperatorFile(readJson("operator.json", bytes, FILE_MAX_BYTES));
+  await writePrivateFile(layout.operator, operatorText(fleet, token, url));
+}
+
+async function flush({ presence, gate, now }: Parts): Promise<void> {
+  await presence.flush();
+  await gate.flush(now());
+}
+
+async function renew({ catalog, online, now }: Parts): Promise<void> {
+  const isDue = renewCatalog(catalog.files(), online, now()) !== undefined;
+  if (!isDue) return;
+  await catalog.replace((files) => ({
+    files: renewCatalog(files, online, now()) ?? files,
+    changes: [],
+    result: undefined,
+  }));
+}
+
+/** Ends with the signal; a chore that fails ends the coordinator: its store is the only thing it needs. */
+async function repeat(
+  signal: AbortSignal,
+  everyMs: number,
+  chore: () => Promise<void>,
+): Promise<void> {
+  try {
+    for await (const run of ticks(everyMs, chore, { signal })) await run();
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+async function ended(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  signal.addEventListener("abort", () => resolve(), { once: true });
+  await promise;
+}

@@ -1,0 +1,195 @@
+/**
+ * Content for endpoints: manifests of what they are instructed to have, and fragments under a lease. Every
+ * byte that leaves here is counted for its site (distribution 3.2).
+ */
+import { Readable } from "node:stream";
+import { Type } from "typebox";
+import { DeployError } from "../../protocol/errors.ts";
+import { DigestSchema, type Digest, type EndpointId } from "../../protocol/ids.ts";
+import { readJson } from "../../protocol/json.ts";
+import {
+  LeaseAnswerSchema,
+  LeaseRequestSchema,
+  leaseToken,
+  leaseTokenHolder,
+  type LeaseAnswer,
+  type LeaseRequest,
+} from "../../protocol/lease.ts";
+import { MANIFEST_MAX_BYTES } from "../../protocol/limits.ts";
+import { parseManifest } from "../../protocol/manifest.ts";
+import type { OpenBlob } from "../store/fragment-folder.ts";
+import type { Grant } from "../store/gate-book.ts";
+import { readContent, type PackageContent } from "../store/package-content.ts";
+import { callerOf, type App } from "./app-type.ts";
+import { activeDps } from "./memberships.ts";
+import type { Parts } from "./parts.ts";
+import { gateSite, requireAssigned } from "./planning.ts";
+
+const DP_SEEN_WITHIN_MS = 30_000;
+const CONTENT_CACHE_MAX = 64;
+const config = { caller: "endpoint" } as const;
+const digestParams = Type.Object({ digest: DigestSchema }, { additionalProperties: false });
+
+export function addContentRoutes(app: App, parts: Parts): void {
+  const contents = new Map<Digest, PackageContent>();
+  app.get(
+    "/v1/manifests/:digest",
+    { config, schema: { params: digestParams } },
+    async (request, reply) => {
+      const { digest } = request.params;
+      requireAssigned(parts, callerOf(request), digest);
+      const bytes = await parts.manifests.bytes(digest);
+      if (bytes === undefined) throw new DeployError("NOT_FOUND", { what: `manifest ${digest}` });
+      return reply.type("application/octet-stream").send(bytes);
+    },
+  );
+  app.post(
+    "/v1/leases",
+    { config, schema: { body: LeaseRequestSchema, response: { 200: LeaseAnswerSchema } } },
+    async (request) => {
+      const endpoint = callerOf(request);
+      requireAssigned(parts, endpoint, request.body.manifest);
+      const content = await contentOf(parts, contents, request.body.manifest);
+      return answerLeases(parts, endpoint, request.body, content);
+    },
+  );
+  const leaseHeaders = Type.Object({ "x-branchline-lease": Type.String({ maxLength: 200 }) });
+  app.get(
+    "/v1/fragments/:digest",
+    { config, schema: { params: digestParams, headers: leaseHeaders } },
+    async (request, reply) => {
+      const { digest } = request.params;
+      const endpoint = callerOf(request);
+      const grant = requireLease(parts, endpoint, digest, request.headers["x-branchline-lease"]);
+      const blob = await parts.fragments.open(digest);
+      if (blob === undefined) throw new DeployError("NOT_FOUND", { what: `fragment ${digest}` });
+      const fromByte = rangeStart(request.headers.range, blob.sizeBytes);
+      if (fromByte > 0) {
+        const last = blob.sizeBytes - 1;
+        reply.status(206).header("content-range", `bytes ${fromByte}-${last}/${blob.sizeBytes}`);
+      }
+      return reply
+        .type("application/octet-stream")
+        .header("content-length", blob.sizeBytes - fromByte)
+        .send(
+          Readable.from(countedBytes(parts, endpoint, grant, { blob, fromByte }), {
+            objectMode: false,
+          }),
+        );
+    },
+  );
+}
+
+async function contentOf(
+  { fragments, manifests }: Parts,
+  contents: Map<Digest, PackageContent>,
+  digest: Digest,
+): Promise<PackageContent> {
+  const known = contents.get(digest);
+  if (known !== undefined) return known;
+  const bytes = await manifests.bytes(digest);
+  if (bytes === undefined) throw new DeployError("NOT_FOUND", { what: `manifest ${digest}` });
+  const manifest = parseManifest(readJson("the manifest", bytes, MANIFEST_MAX_BYTES));
+  const content = await readContent(fragments, manifest);
+  const [oldest] = contents.keys();
+  if (contents.size >= CONTENT_CACHE_MAX && oldest !== undefined) contents.delete(oldest);
+  contents.set(digest, content);
+  return content;
+}
+
+function answerLeases(
+  parts: Parts,
+  endpoint: EndpointId,
+  request: LeaseRequest,
+  content: PackageContent,
+): LeaseAnswer {
+  const nowMs = parts.now();
+  const place = { site: gateSite(parts, endpoint), manifest: request.manifest };
+  // A fragment that occurs twice in a package crosses the line once: its first index stands for it.
+  const askedAs = new Map<number, number>();
+  for (const index of request.want) askedAs.set(standingIndex(content, index), index);
+  const answer = parts.gate.send(
+    place,
+    {
+      type: "request",
+      endpoint,
+      want: [...askedAs.keys()],
+      release: request.release.map((index) => standingIndex(content, index)),
+      force: request.force,
+      dps: activeDps(parts, place.site, nowMs, DP_SEEN_WITHIN_MS),
+    },
+    nowMs,
+  );
+  const secret = Buffer.from(parts.online.leaseSecret, "hex");
+  return {
+    grants: answer.grants.map(({ index, expiresMs }) => {
+      const digest = digestAt(content, index);
+      parts.gate.remember(endpoint, digest, { ...place, index, expiresMs });
+      const token = leaseToken(secret, digest, endpoint, expiresMs);
+      return { index: askedAs.get(index) ?? index, digest, token, ttlMs: expiresMs - nowMs };
+    }),
+    leased: answer.leased.map(({ index, ...rest }) => {
+      return { index: askedAs.get(index) ?? index, ...rest };
+    }),
+    retryAfterMs: answer.retryAfterMs,
+  };
+}
+
+function standingIndex(content: PackageContent, index: number): number {
+  return content.firstIndex.get(digestAt(content, index)) ?? index;
+}
+
+function digestAt({ digests }: PackageContent, index: number): Digest {
+  const digest = digests[index];
+  if (digest === undefined) {
+    const expected = `an index below ${digests.length}`;
+    throw new DeployError("INPUT_INVALID", { what: `fragment ${index}`, expected });
+  }
+  return digest;
+}
+
+function requireLease(parts: Parts, endpoint: EndpointId, digest: Digest, token: string): Grant {
+  const secret = Buffer.from(parts.online.leaseSecret, "hex");
+  const holder = leaseTokenHolder(secret, digest, token, parts.now());
+  const grant = parts.gate.grantOf(endpoint, digest);
+  if (holder !== endpoint || grant === undefined) {
+    throw new DeployError("ACCESS_REFUSED", {
+      what: `fragment ${digest} without a lease in force`,
+    });
+  }
+  return grant;
+}
+
+/** First byte of a `bytes=N-` range; anything else is refused rather than guessed. */
+function rangeStart(range: string | undefined, sizeBytes: number): number {
+  if (range === undefined) return 0;
+  const found = /^bytes=(\d{1,9})-$/u.exec(range);
+  const fromByte = Number(found?.[1] ?? Number.NaN);
+  if (!(fromByte < sizeBytes)) {
+    const expected = `bytes=N- with N below ${sizeBytes}`;
+    throw new DeployError("INPUT_INVALID", { what: `the range "${range.slice(0, 50)}"`, expected });
+  }
+  return fromByte;
+}
+
+async function* countedBytes(
+  parts: Parts,
+  endpoint: EndpointId,
+  grant: Grant,
+  { blob, fromByte }: { readonly blob: OpenBlob; readonly fromByte: number },
+): AsyncGenerator<Buffer> {
+  let position = fromByte;
+  const send = (type: "progress" | "served"): void => {
+    const nowMs = parts.now();
+    const dps = activeDps(parts, grant.site, nowMs, DP_SEEN_WITHIN_MS);
+    parts.presence.touch(endpoint, nowMs);
+    parts.gate.send(grant, { type, endpoint, index: grant.index, dps }, nowMs);
+  };
+  for await (const part of blob.read(fromByte)) {
+    position += part.length;
+    parts.gate.addOriginBytes(grant, part.length);
+    send("progress");
+    yield part;
+  }
+  if (position === blob.sizeBytes) send("served");
+}

@@ -1,0 +1,83 @@
+/**
+ * The directive in force of one endpoint: planned lazily, signed again only when the instructions changed or
+ * half of its life is over. Versions only grow, also over restarts.
+ */
+import type { DirectiveTarget } from "../../protocol/directive.ts";
+import { packageRefText, targetPathOf, type PackageRef } from "../../protocol/ids.ts";
+import { canonicalText } from "../../protocol/json.ts";
+import type { Plan } from "../core/plan.ts";
+import { digestOf } from "../store/catalog-shelf.ts";
+import { setRecord } from "../store/records.ts";
+import {
+  TABLES,
+  type DirectiveRecord,
+  type EndpointRecord,
+  type PackageRecord,
+} from "../store/tables.ts";
+import { signDirective, type DirectiveEntry } from "../trust/director.ts";
+import { EXPIRY_MS } from "../trust/expiry.ts";
+import type { Parts } from "./parts.ts";
+import { gateSite, planFor, swarmTag } from "./planning.ts";
+
+export interface CurrentDirective {
+  readonly directive: DirectiveRecord;
+  /** The packages it names. */
+  readonly refs: readonly PackageRef[];
+}
+
+export async function currentDirective(
+  parts: Parts,
+  record: EndpointRecord,
+  nowMs: number,
+): Promise<CurrentDirective> {
+  return parts.records.change(() => {
+    const known = parts.records.get(TABLES.directives, record.id);
+    const plan = planFor(parts, record);
+    const targets = entriesOf(parts, record, plan);
+    const refs = [
+      ...new Map(plan.instructions.map(({ ref }) => [packageRefText(ref), ref])).values(),
+    ];
+    const content = digestOf(canonicalText(targets));
+    const isFresh = known !== undefined && nowMs - known.signedMs < EXPIRY_MS.director / 2;
+    if (isFresh && known.content === content) {
+      return { changes: [], result: { directive: known, refs } };
+    }
+    const version = (known?.version ?? 0) + 1;
+    const { online } = parts;
+    const files = signDirective({ online, endpoint: record.id, version, targets, nowMs });
+    const directive = { version, content, signedMs: nowMs, files };
+    const changes = [setRecord(TABLES.directives, record.id, directive)];
+    return { changes, result: { directive, refs } };
+  });
+}
+
+function entriesOf(parts: Parts, record: EndpointRecord, plan: Plan): readonly DirectiveEntry[] {
+  const entries = new Map<string, DirectiveEntry>();
+  for (const { ref, ...instruction } of plan.instructions) {
+    const known = parts.records.get(TABLES.packages, packageRefText(ref));
+    if (known === undefined) continue;
+    const path = targetPathOf(ref);
+    const entry = entries.get(path) ?? emptyEntry(parts, record, known, path);
+    const custom: DirectiveTarget = {
+      ...entry.custom,
+      instructions: [...entry.custom.instructions, instruction],
+    };
+    entries.set(path, { ...entry, custom });
+  }
+  return [...entries.values()];
+}
+
+function emptyEntry(
+  parts: Parts,
+  { id }: EndpointRecord,
+  { manifest, manifestBytes, match }: PackageRecord,
+  path: string,
+): DirectiveEntry {
+  const swarm = swarmTag(parts, gateSite(parts, id), manifest);
+  return {
+    path,
+    length: manifestBytes,
+    sha256: manifest,
+    custom: { match, swarm, instructions: [] },
+  };
+}

@@ -1,0 +1,188 @@
+/**
+ * What operators set up: sites, join tokens, distribution points, deployments. Nothing here waits for an
+ * endpoint (SE-3, SE-9).
+ */
+import { randomBytes } from "node:crypto";
+import { Type } from "typebox";
+import { DeployError } from "../../protocol/errors.ts";
+import { parseEndpointId, packageRefText, type EndpointId } from "../../protocol/ids.ts";
+import { fleetPin, joinTokenText } from "../../protocol/join-token.ts";
+import { checkCriterion } from "../../protocol/location-match.ts";
+import {
+  DeploymentAnswerSchema,
+  DeploymentInputSchema,
+  DpInputSchema,
+  SiteInputSchema,
+  TokenAnswerSchema,
+  TokenInputSchema,
+  type DeploymentAnswer,
+  type DeploymentInput,
+  type SiteInput,
+  type TokenAnswer,
+  type TokenInput,
+} from "../../protocol/operator-api.ts";
+import { setRecord } from "../store/records.ts";
+import { TABLES, type DeploymentRecord, type EndpointRecord } from "../store/tables.ts";
+import type { App } from "./app-type.ts";
+import { NO_SITE_PREFIX } from "./memberships.ts";
+import type { Parts } from "./parts.ts";
+import { effectiveSite, isDeployedTo } from "./planning.ts";
+import { joinSecret } from "./session.ts";
+
+const config = { caller: "operator" } as const;
+const DpAnswerSchema = Type.Object({
+  endpoint: Type.String(),
+  name: Type.String(),
+  isEnabled: Type.Boolean(),
+});
+
+export function addOperatorRoutes(app: App, parts: Parts): void {
+  const { records } = parts;
+  app.get(
+    "/v1/sites",
+    { config, schema: { response: { 200: Type.Array(SiteInputSchema) } } },
+    async () =>
+      [...records.all(TABLES.sites)]
+        .sort((a, b) => a.order - b.order)
+        .map(({ name, criteria }) => ({ name, criteria })),
+  );
+  app.post(
+    "/v1/sites",
+    { config, schema: { body: SiteInputSchema, response: { 200: SiteInputSchema } } },
+    async (request) => putSite(parts, request.body),
+  );
+  app.post(
+    "/v1/tokens",
+    { config, schema: { body: TokenInputSchema, response: { 200: TokenAnswerSchema } } },
+    async (request) => makeToken(parts, request.body),
+  );
+  app.put(
+    "/v1/endpoints/:endpoint/dp",
+    {
+      config,
+      schema: {
+        params: Type.Object({ endpoint: Type.String({ maxLength: 100 }) }),
+        body: DpInputSchema,
+        response: { 200: DpAnswerSchema },
+      },
+    },
+    async (request) => setDp(parts, request.params.endpoint, request.body.isEnabled),
+  );
+  app.post(
+    "/v1/deployments",
+    { config, schema: { body: DeploymentInputSchema, response: { 200: DeploymentAnswerSchema } } },
+    async (request) => deploy(parts, request.body),
+  );
+}
+
+/** Makes a site, or gives a known one new criteria; its place in the order stays. */
+async function putSite({ records }: Parts, input: SiteInput): Promise<SiteInput> {
+  for (const criterion of input.criteria) checkCriterion(criterion);
+  if (input.name.startsWith(NO_SITE_PREFIX)) {
+    const expected = `a name that does not begin with ${NO_SITE_PREFIX}`;
+    throw new DeployError("INPUT_INVALID", { what: `the site name "${input.name}"`, expected });
+  }
+  return records.change(() => {
+    const known = records.get(TABLES.sites, input.name);
+    const order = known?.order ?? records.all(TABLES.sites).length;
+    const epoch = (known?.epoch ?? 0) + 1;
+    const changes = [setRecord(TABLES.sites, input.name, { ...input, order, epoch })];
+    return { changes, result: input };
+  });
+}
+
+async function makeToken(parts: Parts, { site, uses, ttlSec }: TokenInput): Promise<TokenAnswer> {
+  const { records, online, fleet, now } = parts;
+  if (records.get(TABLES.sites, site) === undefined) throw notFound(`site ${site}`);
+  const id = randomBytes(8).toString("hex");
+  const expiresMs = now() + ttlSec * 1000;
+  const secret = joinSecret(online.sessionSecret, id);
+  return records.change(() => ({
+    changes: [setRecord(TABLES.tokens, id, { id, site, usesLeft: uses, expiresMs })],
+    result: {
+      token: joinTokenText({ pin: fleetPin(fleet), id, secret }),
+      id,
+      site,
+      uses,
+      expiresAt: new Date(expiresMs).toISOString(),
+    },
+  }));
+}
+
+async function setDp(parts: Parts, nameOrId: string, isEnabled: boolean) {
+  const { records } = parts;
+  return records.change(() => {
+    const record = requireEndpoint(parts, nameOrId);
+    const result = { endpoint: record.id, name: record.name, isEnabled };
+    if (record.isDp === isEnabled) return { changes: [], result };
+    const site = records.get(TABLES.sites, effectiveSite(parts, record));
+    const changes = [
+      setRecord(TABLES.endpoints, record.id, { ...record, isDp: isEnabled }),
+      ...(site === undefined
+        ? []
+        : [setRecord(TABLES.sites, site.name, { ...site, epoch: site.epoch + 1 })]),
+    ];
+    return { changes, result };
+  });
+}
+
+/** The same package to the same target is the same deployment: calling twice changes nothing. */
+async function deploy(parts: Parts, input: DeploymentInput): Promise<DeploymentAnswer> {
+  const { records, now } = parts;
+  return records.change(() => {
+    const endpoint = requireTarget(parts, input);
+    const known = records.all(TABLES.deployments);
+    const same = known.find((other) => isSameDeployment(other, input, endpoint));
+    const record: DeploymentRecord = same ?? {
+      id: randomBytes(8).toString("hex"),
+      ...input,
+      ...(endpoint === undefined ? {} : { endpoint }),
+      order: known.length,
+      createdMs: now(),
+    };
+    const { id, name, version, target } = record;
+    const endpoints = records
+      .all(TABLES.endpoints)
+      .filter((other) => isDeployedTo(parts, record, other))
+      .map((other) => other.name);
+    const changes = same === undefined ? [setRecord(TABLES.deployments, id, record)] : [];
+    return { changes, result: { id, name, version, target, endpoints } };
+  });
+}
+
+function requireTarget(
+  parts: Parts,
+  { name, version, target }: DeploymentInput,
+): EndpointId | undefined {
+  const ref = packageRefText({ name, version });
+  if (parts.records.get(TABLES.packages, ref) === undefined) throw notFound(`package ${ref}`);
+  if (target.kind === "endpoint") return requireEndpoint(parts, target.name).id;
+  if (target.kind === "site" && parts.records.get(TABLES.sites, target.name) === undefined) {
+    throw notFound(`site ${target.name}`);
+  }
+  return undefined;
+}
+
+function isSameDeployment(
+  other: DeploymentRecord,
+  { name, version, target }: DeploymentInput,
+  endpoint: EndpointId | undefined,
+): boolean {
+  if (other.name !== name || other.version !== version) return false;
+  if (other.target.kind !== target.kind || other.endpoint !== endpoint) return false;
+  return (
+    target.kind !== "site" || (other.target.kind === "site" && other.target.name === target.name)
+  );
+}
+
+function requireEndpoint({ records }: Parts, nameOrId: string): EndpointRecord {
+  const named = records.get(TABLES.names, nameOrId)?.endpoint;
+  const id = named ?? (nameOrId.startsWith("12D3KooW") ? parseEndpointId(nameOrId) : undefined);
+  const record = id === undefined ? undefined : records.get(TABLES.endpoints, id);
+  if (record === undefined) throw notFound(`endpoint ${nameOrId.slice(0, 100)}`);
+  return record;
+}
+
+function notFound(what: string): DeployError {
+  return new DeployError("NOT_FOUND", { what });
+}

@@ -1,0 +1,23 @@
+/**
+ * What the routes work with; put together in main.ts.
+ */
+import type { Fleet } from "../../protocol/check-in.ts";
+import type { CatalogShelf } from "../store/catalog-shelf.ts";
+import type { FragmentFolder } from "../store/fragment-folder.ts";
+import type { GateBook } from "../store/gate-book.ts";
+import type { PresenceBook } from "../store/presence-book.ts";
+import type { Records } from "../store/records.ts";
+import type { OnlineKeys } from "../trust/fleet-keys.ts";
+
+export interface Parts {
+  readonly records: Records;
+  readonly presence: PresenceBook;
+  readonly gate: GateBook;
+  readonly catalog: CatalogShelf;
+  readonly fragments: FragmentFolder;
+  /** Manifests by the digest of their exact bytes. */
+  readonly manifests: FragmentFolder;
+  readonly fleet: Fleet;
+  readonly online: OnlineKeys;
+  readonly now: () => number;
+}

@@ -1,0 +1,57 @@
+/**
+ * GET /v1/status: gathers the records for the status page.
+ */
+import { StatusSchema } from "../../protocol/operator-api.ts";
+import { statusOfFleet, type StatusMember } from "../core/status.ts";
+import { TABLES, type EndpointRecord } from "../store/tables.ts";
+import type { App } from "./app-type.ts";
+import type { Parts } from "./parts.ts";
+import { effectiveSite, planFor } from "./planning.ts";
+
+export function addStatusRoute(app: App, parts: Parts): void {
+  const { records, gate } = parts;
+  app.get(
+    "/v1/status",
+    { config: { caller: "operator" }, schema: { response: { 200: StatusSchema } } },
+    async () =>
+      statusOfFleet({
+        members: [...records.all(TABLES.endpoints)]
+          .sort((a, b) => a.joinedMs - b.joinedMs)
+          .map((record) => memberOf(parts, record)),
+        sites: [...records.all(TABLES.sites)]
+          .sort((a, b) => a.order - b.order)
+          .map(({ name }) => name),
+        packages: [...records.all(TABLES.packages)].sort((a, b) => a.createdMs - b.createdMs),
+        traffic: gate.traffic(),
+      }),
+  );
+}
+
+function memberOf(parts: Parts, record: EndpointRecord): StatusMember {
+  const { presence, records } = parts;
+  const { id, name, isDp, joinedMs } = record;
+  const seen = presence.get(id);
+  const dp = records
+    .all(TABLES.endpoints)
+    .find((other) => other.isDp && other.id !== id && isTogether(parts, record, other));
+  return {
+    id,
+    name,
+    isDp,
+    joinedMs,
+    site: effectiveSite(parts, record),
+    isAtSite: seen?.site !== undefined,
+    addresses: seen?.facts.addresses ?? [],
+    seenMs: seen?.seenMs,
+    dp: dp?.name,
+    bytes: seen?.bytes ?? { local: 0, peer: 0, dp: 0, origin: 0 },
+    plan: planFor(parts, record),
+    reports: records.below(TABLES.jobs, `${id}/`).map(([, report]) => report),
+    refusals: records.get(TABLES.refusals, id) ?? [],
+  };
+}
+
+function isTogether({ presence }: Parts, a: EndpointRecord, b: EndpointRecord): boolean {
+  const site = presence.get(a.id)?.site;
+  return site !== undefined && presence.get(b.id)?.site === site;
+}

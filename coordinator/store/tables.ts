@@ -1,0 +1,165 @@
+/**
+ * What the coordinator keeps: one schema and one key prefix per kind of record. A value read from the disk
+ * is unchecked until its table has parsed it.
+ */
+import { Type, type Static, type TSchema } from "typebox";
+import { SourceBytesSchema } from "../../protocol/check-in.ts";
+import {
+  DigestSchema,
+  EndpointIdSchema,
+  EndpointNameSchema,
+  PackageNameSchema,
+  PackageVersionSchema,
+  SiteNameSchema,
+} from "../../protocol/ids.ts";
+import { parserOf, type Parse } from "../../protocol/json.ts";
+import { CriterionSchema, LocationFactsSchema, MultiaddrSchema } from "../../protocol/location.ts";
+import { MatchSchema } from "../../protocol/manifest.ts";
+import { DeployTargetSchema } from "../../protocol/operator-api.ts";
+import { JobReportSchema, RefusalReportSchema } from "../../protocol/report.ts";
+
+const closed = { additionalProperties: false } as const;
+const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
+
+/** A kind of record, kept below its own prefix. */
+export interface Table<T> {
+  readonly prefix: string;
+  readonly parse: Parse<T>;
+}
+
+function table<const S extends TSchema>(prefix: string, schema: S): Table<Static<S>> {
+  return { prefix: `${prefix}/`, parse: parserOf(`a stored ${prefix}`, schema) };
+}
+
+const SiteSchema = Type.Object(
+  {
+    name: SiteNameSchema,
+    criteria: Type.Array(CriterionSchema),
+    /** Place in the order of creation. */
+    order: Count,
+    /** Fencing number: grows when the site's DPs change. */
+    epoch: Count,
+  },
+  closed,
+);
+export type Site = Static<typeof SiteSchema>;
+
+// The secret is not here: it is derived from the coordinator's own key and the id.
+const TokenSchema = Type.Object(
+  { id: Type.String(), site: SiteNameSchema, usesLeft: Count, expiresMs: Count },
+  closed,
+);
+export type TokenRecord = Static<typeof TokenSchema>;
+
+const EndpointSchema = Type.Object(
+  {
+    id: EndpointIdSchema,
+    name: EndpointNameSchema,
+    homeSite: SiteNameSchema,
+    isDp: Type.Boolean(),
+    joinedMs: Count,
+  },
+  closed,
+);
+export type EndpointRecord = Static<typeof EndpointSchema>;
+
+const PresenceSchema = Type.Object(
+  {
+    /** Of the last accepted check-in. */
+    counter: Count,
+    seenMs: Count,
+    /** Time between the last two check-ins. */
+    gapMs: Count,
+    facts: LocationFactsSchema,
+    publicAddress: Type.String(),
+    /** Absent: at no site. */
+    site: Type.Optional(SiteNameSchema),
+    listen: Type.Array(MultiaddrSchema),
+    os: Type.String(),
+    arch: Type.String(),
+    nodeVersion: Type.String(),
+    bytes: SourceBytesSchema,
+  },
+  closed,
+);
+export type Presence = Static<typeof PresenceSchema>;
+
+const PackageSchema = Type.Object(
+  {
+    name: PackageNameSchema,
+    version: PackageVersionSchema,
+    manifest: DigestSchema,
+    manifestBytes: Count,
+    level: Count,
+    match: MatchSchema,
+    wireBytes: Count,
+    fileBytes: Count,
+    fragmentCount: Count,
+    hasContent: Type.Boolean(),
+    isActive: Type.Boolean(),
+    createdMs: Count,
+  },
+  closed,
+);
+export type PackageRecord = Static<typeof PackageSchema>;
+
+const DeploymentSchema = Type.Object(
+  {
+    id: Type.String(),
+    name: PackageNameSchema,
+    version: PackageVersionSchema,
+    target: DeployTargetSchema,
+    /** The endpoint of an endpoint target, resolved when the deployment was made. */
+    endpoint: Type.Optional(EndpointIdSchema),
+    order: Count,
+    createdMs: Count,
+  },
+  closed,
+);
+export type DeploymentRecord = Static<typeof DeploymentSchema>;
+
+const DirectiveSchema = Type.Object(
+  {
+    version: Count,
+    /** Digest of the instructions that were signed. */
+    content: DigestSchema,
+    signedMs: Count,
+    files: Type.Record(Type.String(), Type.String()),
+  },
+  closed,
+);
+export type DirectiveRecord = Static<typeof DirectiveSchema>;
+
+const TrafficSchema = Type.Object(
+  {
+    site: Type.String(),
+    manifest: DigestSchema,
+    originBytes: Count,
+    holders: Type.Array(EndpointIdSchema),
+    /** Pages of the gate's served marks, 16-bit little-endian numbers in base64. */
+    served: Type.Array(Type.Tuple([Count, Type.String()])),
+    forced: Type.Object({ holderUnreachable: Count, noProgress: Count }, closed),
+  },
+  closed,
+);
+export type TrafficRecord = Static<typeof TrafficSchema>;
+
+const OperatorSchema = Type.Object({ tokenHash: DigestSchema, createdMs: Count }, closed);
+
+/** Every kind of record by its name in the code. */
+export const TABLES = {
+  sites: table("site", SiteSchema),
+  tokens: table("token", TokenSchema),
+  endpoints: table("endpoint", EndpointSchema),
+  names: table("name", Type.Object({ endpoint: EndpointIdSchema }, closed)),
+  presence: table("presence", PresenceSchema),
+  packages: table("package", PackageSchema),
+  deployments: table("deployment", DeploymentSchema),
+  jobs: table("job", JobReportSchema),
+  reports: table("report", Type.Object({ atMs: Count }, closed)),
+  refusals: table("refusals", Type.Array(RefusalReportSchema)),
+  directives: table("directive", DirectiveSchema),
+  traffic: table("traffic", TrafficSchema),
+  catalog: table("catalog", Type.Object({ text: Type.String() }, closed)),
+  operators: table("operator", OperatorSchema),
+} as const;
