@@ -1,0 +1,99 @@
+/**
+ * The ports between the rooms of a node. Memory implementations for tests live in test/support.
+ */
+import type { Membership, Roster, SourceBytes } from "../../protocol/check-in.ts";
+import type { Envelope } from "../../protocol/dsse.ts";
+import type { Digest, EndpointId, SwarmTag } from "../../protocol/ids.ts";
+import type { LeaseAnswer, LeaseRequest } from "../../protocol/lease.ts";
+import type { DpCandidate } from "../../protocol/location.ts";
+import type { Manifest } from "../../protocol/manifest.ts";
+
+/** Fragments on this node's disk, by the digest of their wire bytes. */
+export interface FragmentStore {
+  /** From memory, no IO. */
+  has(digest: Digest): boolean;
+  /** The wire bytes; undefined where absent or where the stored bytes no longer match (then dropped). */
+  read(digest: Digest): Promise<Buffer | undefined>;
+  /** Stores wire bytes that the caller has verified; resolves when they survive a kill of the process. */
+  write(digest: Digest, bytes: Uint8Array): Promise<void>;
+}
+
+/** The coordinator as last source: reached over the site's WAN line, under a lease only. */
+export interface Origin {
+  /** Asks for, gives back, or forces leases. Throws DeployError UPLINK_UNREACHABLE or UPLINK_REFUSED. */
+  lease(request: LeaseRequest, signal: AbortSignal): Promise<LeaseAnswer>;
+  /** Wire bytes of one leased fragment, unverified, at most FRAGMENT_WIRE_MAX_BYTES. Same errors. */
+  fragment(digest: Digest, token: string, signal: AbortSignal): Promise<Buffer>;
+}
+
+/** A package whose manifest has been verified, as the swarm knows it. */
+export interface SwarmItem {
+  readonly swarm: SwarmTag;
+  /** SHA-256 of the manifest's bytes. */
+  readonly manifestDigest: Digest;
+  readonly manifest: Manifest;
+}
+
+export interface FetchProgress {
+  /** Wire bytes on this node so far, of `manifest.content.wireBytes`. */
+  readonly doneBytes: number;
+  readonly bytes: SourceBytes;
+}
+
+/** Fetches and serves fragments: LAN first, the origin under a lease. */
+export interface Exchange {
+  /**
+   * Resolves when every fragment of the item is in the fragment store. Resumes from what is there.
+   * Rejects with the signal's reason, or when the store cannot write or the index is broken; lost peers
+   * and a lost origin are waited out.
+   */
+  fetch(
+    item: SwarmItem,
+    signal: AbortSignal,
+    onProgress: (progress: FetchProgress) => void,
+  ): Promise<FetchProgress>;
+  /** Serves a complete item to the site's peers from now on (after a restart, without a fetch). */
+  serve(item: SwarmItem): Promise<void>;
+}
+
+/** Something the site must hear of: a peer sent bytes that do not match, a stranger dialled. */
+export interface Refusal {
+  readonly code: string;
+  readonly detail: string;
+  readonly accused?: EndpointId;
+  readonly fragment?: Digest;
+}
+
+/** Where the node stands after a check-in: whom it may share with. */
+export interface SwarmPlace {
+  /** Verified roster; its `site` is absent where the node is at no site: then no peers, no DP. */
+  readonly roster: Roster;
+  /** The DP that the agent chose by location criteria, if any. */
+  readonly dp: DpCandidate | undefined;
+  readonly role: "agent" | "dp";
+  /** This node's own membership, shown to peers. */
+  readonly membership: Envelope;
+}
+
+/** What the swarm needs from the rest of the node. */
+export interface SwarmSettings {
+  /** 32-byte Ed25519 seed of the node's identity; its PeerId is the endpoint id. */
+  readonly seed: Uint8Array;
+  /** Id of the fleet; goes into the opaque mDNS name of a site. */
+  readonly fleet: string;
+  /** Addresses to listen on, such as /ip4/0.0.0.0/tcp/0. */
+  readonly listen: readonly string[];
+  readonly store: FragmentStore;
+  readonly origin: Origin;
+  /** Throws where the envelope is not a membership of this fleet for exactly that endpoint, in force now. */
+  readonly verifyMembership: (envelope: Envelope, endpoint: EndpointId) => Membership;
+  readonly onRefusal: (refusal: Refusal) => void;
+}
+
+/** The running exchange of one node. */
+export interface Swarm extends Exchange, AsyncDisposable {
+  /** Dialable addresses, for the check-in. */
+  addresses(): readonly string[];
+  /** After every accepted check-in. */
+  place(place: SwarmPlace): Promise<void>;
+}

@@ -1,0 +1,103 @@
+/**
+ * Asks one peer for fragments over one long-lived stream. What comes back is unverified: the caller
+ * hashes it before anything else.
+ */
+import type { Stream } from "@libp2p/interface";
+import {
+  BULK_HEADER_BYTES,
+  decodeBulkHeader,
+  encodeBulkRequest,
+  type BulkStatus,
+} from "../../protocol/exchange.ts";
+import type { SwarmTag } from "../../protocol/ids.ts";
+import { FRAGMENT_WIRE_MAX_BYTES } from "../../protocol/limits.ts";
+import { Inbox } from "./stream-io.ts";
+
+/** `lost`: the stream ended before the answer. */
+export type BulkAnswer =
+  | { readonly kind: "ok"; readonly bytes: Buffer }
+  | { readonly kind: Exclude<BulkStatus, "ok"> | "lost" };
+
+type Waiting = (answer: BulkAnswer) => void;
+
+export class BulkClient {
+  private readonly open: () => Promise<Stream>;
+  private readonly waiting = new Map<number, Waiting>();
+  private stream: Promise<Stream> | undefined;
+  private nextId = 1;
+
+  constructor(open: () => Promise<Stream>) {
+    this.open = open;
+  }
+
+  /** Never rejects: every failure of the stream is `lost`. */
+  async ask(swarm: SwarmTag, index: number): Promise<BulkAnswer> {
+    try {
+      this.stream ??= this.connected();
+      const stream = await this.stream;
+      const id = this.nextId++ >>> 0;
+      return await new Promise<BulkAnswer>((resolve) => {
+        this.waiting.set(id, resolve);
+        stream.send(encodeBulkRequest({ id, swarm, index }));
+      });
+    } catch {
+      // Any failure of a peer's stream has one meaning here; the scheduler decides what follows.
+      this.lose();
+      return { kind: "lost" };
+    }
+  }
+
+  close(): void {
+    this.stream
+      ?.then((stream) => stream.abort(new Error("the session closed")))
+      .catch(() => this.lose());
+    this.lose();
+  }
+
+  private async connected(): Promise<Stream> {
+    const stream = await this.open();
+    const inbox = new Inbox(stream, 2 * FRAGMENT_WIRE_MAX_BYTES);
+    this.pump(inbox)
+      .catch((error: unknown) => stream.abort(asError(error)))
+      .finally(() => this.lose());
+    return stream;
+  }
+
+  private async pump(inbox: Inbox): Promise<void> {
+    for (;;) {
+      const head = await inbox.take(BULK_HEADER_BYTES);
+      if (head === undefined) return;
+      const header = decodeBulkHeader(Buffer.from(head.subarray()));
+      const resolve = this.waiting.get(header.id);
+      if (resolve === undefined) throw new Error("an answer that nobody asked for");
+      this.waiting.delete(header.id);
+      if (header.status !== "ok") {
+        resolve({ kind: header.status });
+        continue;
+      }
+      const payload = await this.payload(inbox, header.payloadBytes, resolve);
+      resolve({ kind: "ok", bytes: Buffer.from(payload.subarray()) });
+    }
+  }
+
+  private async payload(inbox: Inbox, count: number, resolve: Waiting) {
+    try {
+      const payload = await inbox.take(count);
+      if (payload === undefined) throw new Error("the stream ended before the payload");
+      return payload;
+    } catch (error) {
+      resolve({ kind: "lost" });
+      throw error;
+    }
+  }
+
+  private lose(): void {
+    this.stream = undefined;
+    for (const resolve of this.waiting.values()) resolve({ kind: "lost" });
+    this.waiting.clear();
+  }
+}
+
+function asError(error: unknown): Error {
+  return error instanceof Error ? error : new Error(String(error));
+}

@@ -1,0 +1,316 @@
+/**
+ * The node's side of the exchange over real libp2p: TCP, noise, yamux. The only room that imports libp2p.
+ * Decisions are the scheduler's; sessions are the neighbourhood's; packages drive themselves.
+ */
+import { createHash } from "node:crypto";
+import { noise } from "@chainsafe/libp2p-noise";
+import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
+import { tcp } from "@libp2p/tcp";
+import { yamux } from "@libp2p/yamux";
+import { multiaddr } from "@multiformats/multiaddr";
+import { createLibp2p, type Libp2p } from "libp2p";
+import { BULK_PROTOCOL, CONTROL_PROTOCOL, type ControlMessage } from "../../protocol/exchange.ts";
+import { parseEndpointId, type EndpointId, type SwarmTag } from "../../protocol/ids.ts";
+import type {
+  FetchProgress,
+  Swarm,
+  SwarmItem,
+  SwarmPlace,
+  SwarmSettings,
+} from "../content/ports.ts";
+import { rendezvousRank } from "../core/rendezvous.ts";
+import type { WanPlace } from "../core/wan-policy.ts";
+import { BulkServer } from "./bulk-server.ts";
+import { SiteDiscovery } from "./mdns.ts";
+import { Neighbourhood } from "./neighbourhood.ts";
+import { PackageSwarm, type PackagePorts } from "./package-swarm.ts";
+import { RecentFragments } from "./recent-fragments.ts";
+import type { Session } from "./session.ts";
+import { TaskSet } from "./task-set.ts";
+
+const REACH_EVERY_MS = 1000;
+const DIAL_TIMEOUT_MS = 10_000;
+/** Peers that a tracker names in one answer. */
+const TRACKER_PEERS = 12;
+
+/** Starts libp2p and listens. The node is at no site until `place` is called. */
+export async function createSwarm(settings: SwarmSettings): Promise<Swarm> {
+  const libp2p = await createLibp2p({
+    privateKey: await generateKeyPairFromSeed("Ed25519", settings.seed),
+    addresses: { listen: [...settings.listen] },
+    transports: [tcp()],
+    connectionEncrypters: [noise()],
+    streamMuxers: [
+      yamux({ streamOptions: { maxStreamWindowSize: 2 << 20, maxReadBufferLength: 16 << 20 } }),
+    ],
+    // A whole site may stand behind one address; the defaults refuse 45 of 50 joins (distribution 5.9).
+    connectionManager: {
+      maxConnections: 2000,
+      inboundConnectionThreshold: 500,
+      maxIncomingPendingConnections: 500,
+      inboundUpgradeTimeout: 30_000,
+    },
+    // The monitor's ping waits behind bulk data on slow links and would cut busy connections.
+    connectionMonitor: { enabled: false },
+  });
+  return new LibSwarm(settings, libp2p);
+}
+
+class LibSwarm implements Swarm {
+  private readonly settings: SwarmSettings;
+  private readonly libp2p: Libp2p;
+  private readonly self: EndpointId;
+  private readonly packages = new Map<SwarmTag, PackageSwarm>();
+  private readonly opening = new Map<SwarmTag, Promise<PackageSwarm>>();
+  private readonly recent = new RecentFragments();
+  private readonly neighbourhood: Neighbourhood;
+  private readonly discovery: SiteDiscovery;
+  private readonly tasks = new TaskSet(() => undefined);
+  private readonly ready: Promise<void>;
+  private readonly timer: NodeJS.Timeout;
+  private current: SwarmPlace | undefined;
+
+  constructor(settings: SwarmSettings, libp2p: Libp2p) {
+    this.settings = settings;
+    this.libp2p = libp2p;
+    this.self = parseEndpointId(libp2p.peerId.toString());
+    this.neighbourhood = new Neighbourhood({
+      self: this.self,
+      dial: async (_peer, addresses) => this.dial(_peer, addresses),
+      hello: (place) => ({
+        self: this.self,
+        membership: place.membership,
+        addresses: this.addresses(),
+        verify: settings.verifyMembership,
+      }),
+      onOpen: (session) => this.sessionOpened(session),
+      onMessage: (session, message) => this.message(session, message),
+      onClose: (peer) => {
+        for (const swarm of this.packages.values()) swarm.step({ type: "peerLeft", peer });
+      },
+      onRefusal: settings.onRefusal,
+      nowMs: monotonicMs,
+    });
+    this.discovery = new SiteDiscovery({
+      serviceName: () => this.serviceName,
+      isTracker: () => this.isTracker,
+      addresses: () => this.addresses(),
+      onFound: (address) => this.found(address),
+      nowMs: monotonicMs,
+    });
+    this.ready = this.handleProtocols();
+    this.timer = setInterval(() => this.reach(), REACH_EVERY_MS);
+  }
+
+  addresses(): readonly string[] {
+    return this.libp2p.getMultiaddrs().map(String);
+  }
+
+  async place(place: SwarmPlace): Promise<void> {
+    await this.ready;
+    this.current = place;
+    this.neighbourhood.placed(place);
+    for (const swarm of this.packages.values()) {
+      swarm.step({ type: "placed", place: this.wanPlace(place, swarm.item.swarm) });
+    }
+    this.reach();
+  }
+
+  async fetch(
+    item: SwarmItem,
+    signal: AbortSignal,
+    onProgress: (progress: FetchProgress) => void,
+  ): Promise<FetchProgress> {
+    const swarm = await this.opened(item);
+    const result = swarm.fetch(signal, onProgress);
+    for (const session of this.neighbourhood.all()) this.join(session, swarm, false);
+    this.reach();
+    return result;
+  }
+
+  async serve(item: SwarmItem): Promise<void> {
+    await this.opened(item);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.timer);
+    await Promise.all([...this.packages.values()].map(async (swarm) => swarm.close()));
+    await this.neighbourhood.close();
+    await this.discovery.close();
+    await this.libp2p.stop();
+    await this.tasks.settled();
+  }
+
+  private async handleProtocols(): Promise<void> {
+    const server = new BulkServer(async ({ swarm, index }) =>
+      this.packages.get(swarm)?.read(index),
+    );
+    await this.libp2p.handle(
+      CONTROL_PROTOCOL,
+      (stream, connection) => this.neighbourhood.accept(stream, connection),
+      { maxInboundStreams: 4 },
+    );
+    await this.libp2p.handle(
+      BULK_PROTOCOL,
+      (stream, connection) => {
+        const peer = parseEndpointId(connection.remotePeer.toString());
+        if (this.neighbourhood.session(peer) === undefined) {
+          stream.abort(new Error("no session"));
+          return;
+        }
+        this.tasks.run(async () => server.serve(stream));
+      },
+      { maxInboundStreams: 8 },
+    );
+  }
+
+  private async dial(peer: EndpointId, addresses: readonly string[]) {
+    const targets = addresses.map((text) =>
+      multiaddr(text.includes("/p2p/") ? text : `${text}/p2p/${peer}`),
+    );
+    const signal = AbortSignal.timeout(DIAL_TIMEOUT_MS);
+    const connection = await this.libp2p.dial(targets, { signal });
+    const stream = await connection.newStream(CONTROL_PROTOCOL, { maxOutboundStreams: 4, signal });
+    return { stream, connection };
+  }
+
+  private async opened(item: SwarmItem): Promise<PackageSwarm> {
+    const before = this.opening.get(item.swarm);
+    if (before !== undefined) return before;
+    const opening = this.open(item);
+    this.opening.set(item.swarm, opening);
+    return opening;
+  }
+
+  private async open(item: SwarmItem): Promise<PackageSwarm> {
+    const place: WanPlace =
+      this.current === undefined
+        ? { role: "agent", dp: undefined, rank: 0, siteSize: 1 }
+        : this.wanPlace(this.current, item.swarm);
+    const seed =
+      Buffer.from(this.self).readUInt32BE(20) ^ Buffer.from(item.swarm, "hex").readUInt32BE(0);
+    const swarm = new PackageSwarm(item, place, seed, this.portsOf(item));
+    await swarm.open();
+    this.packages.set(item.swarm, swarm);
+    return swarm;
+  }
+
+  private portsOf(item: SwarmItem): PackagePorts {
+    const { store, origin, onRefusal } = this.settings;
+    return {
+      store,
+      origin,
+      recent: this.recent,
+      ask: async (peer, index) =>
+        (await this.neighbourhood.session(peer)?.bulk.ask(item.swarm, index)) ?? { kind: "lost" },
+      send: (peer, message) => this.neighbourhood.session(peer)?.send(message),
+      isDp: (peer) => this.neighbourhood.session(peer)?.membership.role === "dp",
+      ban: (peer) => this.neighbourhood.ban(peer),
+      onRefusal,
+      nowMs: monotonicMs,
+    };
+  }
+
+  private wanPlace(place: SwarmPlace, topic: string): WanPlace {
+    const peers = place.roster.peers.map(({ endpoint }) => endpoint);
+    const others = new Set([...peers, this.self]);
+    return {
+      role: place.role,
+      dp: place.dp?.endpoint,
+      rank: rendezvousRank(this.self, [...others], `${topic}\n${place.roster.epoch}`),
+      siteSize: others.size,
+    };
+  }
+
+  // The DP keeps track; without one, the first of the rendezvous order does.
+  private get isTracker(): boolean {
+    const { current } = this;
+    if (current?.roster.site === undefined) return false;
+    if (current.role === "dp") return true;
+    return (
+      current.roster.dps.length === 0 && this.wanPlace(current, current.roster.site).rank === 0
+    );
+  }
+
+  // Nodes of other sites and fleets on the same LAN neither answer nor learn which site this is.
+  private get serviceName(): string | undefined {
+    const { current } = this;
+    if (current?.roster.site === undefined) return undefined;
+    const name = createHash("sha256").update(`${this.settings.fleet}\n${current.roster.site}`);
+    return `${name.digest("hex").slice(0, 16)}._branchline._tcp.local`;
+  }
+
+  private reach(): void {
+    const isNeeded = [...this.packages.values()].some((swarm) => swarm.isFetching);
+    if (!isNeeded || this.current?.roster.site === undefined) return;
+    this.neighbourhood.reach();
+    this.discovery.ask();
+  }
+
+  private found(address: string): void {
+    const at = address.lastIndexOf("/p2p/");
+    if (at < 0) return;
+    try {
+      multiaddr(address);
+      this.neighbourhood.heardOf(parseEndpointId(address.slice(at + 5)), [address]);
+    } catch {
+      // Anyone on the LAN can multicast anything: what is no address is ignored.
+    }
+  }
+
+  private sessionOpened(session: Session): void {
+    for (const swarm of this.packages.values()) {
+      if (swarm.isFetching) this.join(session, swarm, false);
+    }
+  }
+
+  private join(session: Session, swarm: PackageSwarm, isAnswer: boolean): void {
+    session.send({ type: "join", swarm: swarm.item.swarm, isAnswer, have: swarm.have });
+  }
+
+  private message(session: Session, message: ControlMessage): void {
+    if (message.type === "hello") throw new Error("a second HELLO");
+    const swarm = this.packages.get(message.swarm);
+    if (message.type === "peers") {
+      for (const { endpoint, addresses } of message.peers)
+        this.neighbourhood.heardOf(endpoint, addresses);
+      return;
+    }
+    if (swarm === undefined) return;
+    const { peer } = session;
+    switch (message.type) {
+      case "join": {
+        if (!message.isAnswer) {
+          this.join(session, swarm, true);
+          if (this.isTracker) this.track(session, swarm);
+        }
+        const isDp = session.membership.role === "dp";
+        swarm.step({ type: "peerJoined", peer, isDp, have: message.have });
+        break;
+      }
+      case "have":
+        swarm.step({ type: "peerHas", peer, indices: message.indices });
+        break;
+      case "leave":
+        swarm.step({ type: "peerLeft", peer });
+        break;
+      default:
+        message satisfies never;
+    }
+  }
+
+  /** Names other members of the site to the one who joined. */
+  private track(session: Session, swarm: PackageSwarm): void {
+    const peers = this.neighbourhood
+      .all()
+      .filter(({ peer, addresses }) => peer !== session.peer && addresses.length > 0)
+      .slice(0, TRACKER_PEERS)
+      .map(({ peer, addresses }) => ({ endpoint: peer, addresses }));
+    if (peers.length > 0) session.send({ type: "peers", swarm: swarm.item.swarm, peers });
+  }
+}
+
+// Deadlines and rates must not jump with the system's clock.
+function monotonicMs(): number {
+  return performance.now();
+}
