@@ -1,0 +1,187 @@
+/**
+ * One attempt of one package: files out of fragments, then the action, each exactly as the signed
+ * manifest says. A crash at any point leaves the attempt open in the journal for the next start.
+ */
+import { mkdir, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DeployError } from "../../protocol/errors.ts";
+import { packageRefText } from "../../protocol/ids.ts";
+import { COMMAND_OUTPUT_MAX_BYTES } from "../../protocol/limits.ts";
+import type { Content, ExecuteAction, LaunchAction, Manifest } from "../../protocol/manifest.ts";
+import type { TraceStep } from "../../protocol/report.ts";
+import { assemble } from "../content/assemble.ts";
+import { readContentIndex } from "../content/content-index.ts";
+import type { FragmentStore } from "../content/ports.ts";
+import { resultOfError, resultOfRun, type ActionResult } from "./command-result.ts";
+import { executeCommand } from "./execute.ts";
+import { launchCommand } from "./launch.ts";
+import { attachRun, isClaimed, startRun } from "./process-runner.ts";
+import { readOrder, RUN_VARIABLE, type RunOrder } from "./run-files.ts";
+import { storeContent } from "./store.ts";
+
+/** A fragment that rotted on disk is fetched again this often before the attempt fails. */
+const REFETCH_LIMIT = 2;
+
+export interface TraceEntry {
+  readonly step: TraceStep;
+  readonly atMs: number;
+  readonly detail?: string;
+}
+
+export interface AttemptSettings {
+  readonly manifest: Manifest;
+  /** Name of the attempt's folders, unique. */
+  readonly run: string;
+  readonly dataDir: string;
+  readonly store: FragmentStore;
+  /** Variables that every command gets, such as PATH. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Steps so far; `onStep` adds to it. */
+  readonly trace: () => readonly TraceEntry[];
+  readonly onStep: (step: TraceStep, detail?: string) => void;
+  /** Brings back what the fragment store has lost. */
+  readonly refetch: (signal: AbortSignal) => Promise<void>;
+  readonly signal: AbortSignal;
+}
+
+/** Rejects only where the signal aborts; every other failure is a result (OCO-44). */
+export async function performAttempt(settings: AttemptSettings): Promise<ActionResult> {
+  try {
+    const result = await performed(settings);
+    settings.onStep("actionEnded");
+    return result;
+  } catch (error) {
+    settings.signal.throwIfAborted();
+    return resultOfError(error);
+  }
+}
+
+/** Whether the attempt's command was started, or may have been. */
+export async function hasStarted(dataDir: string, run: string): Promise<boolean> {
+  return isClaimed(runFolder(dataDir, run));
+}
+
+/** The end of a command that an earlier agent started, and the steps that it had seen. */
+export async function resumeAttempt(
+  dataDir: string,
+  run: string,
+  signal: AbortSignal,
+): Promise<{ readonly result: ActionResult; readonly trace: readonly TraceEntry[] }> {
+  const folder = runFolder(dataDir, run);
+  try {
+    const order = await readOrder(folder);
+    if (order === undefined) {
+      throw new DeployError("NODE_STATE_INVALID", { what: folder, problem: "its order is gone" });
+    }
+    const result = resultOfRun(await attachRun(folder, signal), order);
+    return { result, trace: order.trace };
+  } catch (error) {
+    signal.throwIfAborted();
+    return { result: resultOfError(error), trace: [] };
+  }
+}
+
+/** Removes an attempt's folders, after its end is in the journal (OCS-25). */
+export async function clearAttempt(dataDir: string, run: string): Promise<void> {
+  await rm(workFolder(dataDir, run), { recursive: true, force: true });
+  await rm(runFolder(dataDir, run), { recursive: true, force: true });
+}
+
+async function performed(settings: AttemptSettings): Promise<ActionResult> {
+  const { action } = settings.manifest;
+  if (action.kind !== "store") return runCommand(settings, action);
+  await storeContent({
+    path: action.path,
+    dataDir: settings.dataDir,
+    assembleInto: async (folder) => assembled(settings, folder, true),
+    onAssembled: () => {
+      settings.onStep("contentVerified");
+      settings.onStep("actionStarted", "store");
+    },
+  });
+  return { outcome: "success" };
+}
+
+async function runCommand(
+  settings: AttemptSettings,
+  action: LaunchAction | ExecuteAction,
+): Promise<ActionResult> {
+  const folder = workFolder(settings.dataDir, settings.run);
+  // Left by a crash before the command was started.
+  await clearAttempt(settings.dataDir, settings.run);
+  await mkdir(join(settings.dataDir, "tmp"), { recursive: true, mode: 0o700 });
+  if (action.kind === "execute" && settings.manifest.content === undefined) {
+    await mkdir(folder, { mode: 0o700 });
+  } else await assembled(settings, folder, false);
+  settings.onStep("contentVerified");
+  const command =
+    action.kind === "launch"
+      ? await launchCommand(action, folder)
+      : await executeCommand(action, folder);
+  settings.onStep("actionStarted", action.kind);
+  const order: RunOrder = {
+    executable: command.executable,
+    args: [...command.args],
+    folder,
+    env: commandEnvironment(settings, folder),
+    timeoutMs: action.timeoutSec * 1000,
+    outputLimitBytes: COMMAND_OUTPUT_MAX_BYTES,
+    run: settings.run,
+    successCodes: action.successCodes,
+    isExitCodeReported: action.kind === "launch" || action.captureExitCode,
+    trace: [...settings.trace()],
+  };
+  const end = await startRun(runFolder(settings.dataDir, settings.run), order, settings.signal);
+  return resultOfRun(end, order);
+}
+
+// Built from nothing (trust X10): the service's own environment never reaches a package.
+function commandEnvironment(settings: AttemptSettings, folder: string): Record<string, string> {
+  return {
+    ...settings.environment,
+    HOME: folder,
+    TMPDIR: folder,
+    TEMP: folder,
+    TMP: folder,
+    BRANCHLINE_PACKAGE: settings.manifest.name,
+    BRANCHLINE_VERSION: settings.manifest.version,
+    [RUN_VARIABLE]: settings.run,
+  };
+}
+
+async function assembled(
+  settings: AttemptSettings,
+  folder: string,
+  isDurable: boolean,
+): Promise<void> {
+  const content = requiredContent(settings.manifest);
+  for (let tries = 0; ; tries++) {
+    try {
+      const index = await readContentIndex(settings.manifest, content, settings.store);
+      const { store, signal } = settings;
+      await assemble(index, { folder, store, signal, isDurable });
+      return;
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      const isLost = error instanceof DeployError && error.code === "FRAGMENT_MISSING";
+      if (!isLost || tries >= REFETCH_LIMIT) throw error;
+      await settings.refetch(settings.signal);
+    }
+  }
+}
+
+function requiredContent(manifest: Manifest): Content {
+  if (manifest.content !== undefined) return manifest.content;
+  throw new DeployError("CONTENT_INVALID", {
+    package: packageRefText(manifest),
+    problem: `${manifest.action.kind} needs content and there is none`,
+  });
+}
+
+function workFolder(dataDir: string, run: string): string {
+  return join(dataDir, "tmp", run);
+}
+
+function runFolder(dataDir: string, run: string): string {
+  return join(dataDir, "runs", run);
+}

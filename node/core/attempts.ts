@@ -1,0 +1,38 @@
+/**
+ * How often a wish is tried: at most `attemptLimit` ended attempts per job and revision, with growing
+ * pauses (SE-20…SE-23). A changed revision starts from nothing.
+ */
+import type { Outcome } from "../../protocol/report.ts";
+import { isSuccess } from "./outcome.ts";
+
+/** What is remembered of one revision of one job, for ever: a job id is never used for another wish. */
+export interface AttemptRecord {
+  /** Attempts that have ended, in whatever way. */
+  readonly attempts: number;
+  readonly isDone: boolean;
+  /** Level of its package, once its manifest has been read. */
+  readonly level?: number;
+}
+
+export const NO_ATTEMPTS: AttemptRecord = { attempts: 0, isDone: false };
+
+/** Key of a record. */
+export function wishKey(wish: { readonly job: string; readonly revision: string }): string {
+  return `${wish.job}/${wish.revision}`;
+}
+
+export function afterAttempt(record: AttemptRecord, outcome: Outcome): AttemptRecord {
+  return { ...record, attempts: record.attempts + 1, isDone: record.isDone || isSuccess(outcome) };
+}
+
+export function isExhausted(record: AttemptRecord, attemptLimit: number): boolean {
+  return !record.isDone && record.attempts >= attemptLimit;
+}
+
+/** A pause never grows beyond this. */
+const RETRY_MAX_MS = 3_600_000;
+
+/** Pause after the given number of failures. */
+export function retryDelayMs(failureCount: number, baseMs: number): number {
+  return Math.min(baseMs * 2 ** Math.min(Math.max(failureCount - 1, 0), 20), RETRY_MAX_MS);
+}

@@ -1,0 +1,177 @@
+/**
+ * HTTP to the coordinator, outbound only (SE-10): pinned to the fleet's certificate, without content
+ * encodings (trust P4), bounded in size and time.
+ */
+import { X509Certificate } from "node:crypto";
+import type { PeerCertificate } from "node:tls";
+import { Pool, type Dispatcher } from "undici";
+import type { Fleet } from "../../protocol/check-in.ts";
+import { DeployError } from "../../protocol/errors.ts";
+import { readJson } from "../../protocol/json.ts";
+import { parseApiError } from "../../protocol/operator-api.ts";
+import { retryAfterMs } from "../core/backoff.ts";
+
+/** To the first byte of the answer; a coordinator under load answers 503 long before. */
+const HEADERS_TIMEOUT_MS = 30_000;
+/** Between two parts of a body. */
+const BODY_TIMEOUT_MS = 30_000;
+/** Whole request; a fragment of 4 MiB takes this long on a line of 0.3 Mbit/s. */
+const REQUEST_TIMEOUT_MS = 120_000;
+const CONNECT_TIMEOUT_MS = 10_000;
+/** Answers that are not 2xx carry a code and a sentence. */
+const ERROR_MAX_BYTES = 16 * 1024;
+const CONNECTIONS = 4;
+
+export interface CoordinatorRequest {
+  readonly method: "GET" | "POST";
+  readonly path: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON. */
+  readonly body?: unknown;
+  readonly limitBytes: number;
+  readonly signal: AbortSignal;
+}
+
+/** Any answer that is not 2xx. */
+export interface CoordinatorRefusal {
+  readonly kind: "refused";
+  readonly status: number;
+  /** Code of the answer's body, where there is one. */
+  readonly code: string;
+  readonly problem: string;
+  readonly retryAfterMs: number;
+}
+
+export type CoordinatorAnswer =
+  | { readonly kind: "answered"; readonly body: Buffer }
+  | CoordinatorRefusal;
+
+export interface CoordinatorClient extends AsyncDisposable {
+  /** Throws UPLINK_UNREACHABLE, or the signal's reason. */
+  request(request: CoordinatorRequest): Promise<CoordinatorAnswer>;
+}
+
+export interface ClientSettings {
+  readonly url: string;
+  readonly fleet: Pick<Fleet, "tlsCertificate">;
+  /** Address of this host that connections start from. */
+  readonly localAddress: string | undefined;
+}
+
+export function createCoordinatorClient(settings: ClientSettings): CoordinatorClient {
+  const { origin, pathname } = new URL(settings.url);
+  const pool = new Pool(origin, {
+    connections: CONNECTIONS,
+    connect: { timeout: CONNECT_TIMEOUT_MS, ...pinnedTls(settings.fleet.tlsCertificate) },
+    ...(settings.localAddress === undefined ? {} : { localAddress: settings.localAddress }),
+    headersTimeout: HEADERS_TIMEOUT_MS,
+    bodyTimeout: BODY_TIMEOUT_MS,
+  });
+  const basePath = pathname.replace(/\/$/u, "");
+  return {
+    request: async (request) => sentRequest(pool, settings.url, basePath, request),
+    [Symbol.asyncDispose]: async () => pool.destroy(),
+  };
+}
+
+/** The refusal as an exception; 5xx and 429 may pass by themselves. */
+export function refusalError(what: string, url: string, refusal: CoordinatorRefusal): DeployError {
+  const { status, problem } = refusal;
+  const isPassing = status >= 500 || status === 429 || status === 408;
+  return isPassing
+    ? new DeployError("UPLINK_UNREACHABLE", { url, problem: `status ${status}: ${problem}` })
+    : new DeployError("UPLINK_REFUSED", { what, status, problem });
+}
+
+/** The answer's body, or a throw of `refusalError`. */
+export function bodyOf(what: string, url: string, answer: CoordinatorAnswer): Buffer {
+  if (answer.kind === "refused") throw refusalError(what, url, answer);
+  return answer.body;
+}
+
+interface PinnedTls {
+  readonly ca?: string[];
+  readonly checkServerIdentity?: (host: string, certificate: PeerCertificate) => Error | undefined;
+}
+
+// The pin is the coordinator's identity, not its name: it may move to another address (trust E1).
+function pinnedTls(tlsCertificate: string | undefined): PinnedTls {
+  if (tlsCertificate === undefined) return {};
+  const pinned = new X509Certificate(tlsCertificate).raw;
+  return {
+    ca: [tlsCertificate],
+    checkServerIdentity: (_host, certificate) =>
+      certificate.raw.equals(pinned) ? undefined : new Error("it is not the fleet's certificate"),
+  };
+}
+
+async function sentRequest(
+  pool: Pool,
+  url: string,
+  basePath: string,
+  request: CoordinatorRequest,
+): Promise<CoordinatorAnswer> {
+  const { body, limitBytes } = request;
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
+  try {
+    const response = await pool.request({
+      method: request.method,
+      path: `${basePath}${request.path}`,
+      headers: {
+        "accept-encoding": "identity",
+        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        ...request.headers,
+      },
+      body: body === undefined ? null : JSON.stringify(body),
+      signal,
+    });
+    if (response.statusCode >= 200 && response.statusCode < 300) {
+      return { kind: "answered", body: await boundedBody(response, limitBytes) };
+    }
+    return refusalOf(response, await boundedBody(response, ERROR_MAX_BYTES));
+  } catch (cause) {
+    request.signal.throwIfAborted();
+    if (cause instanceof DeployError) throw cause;
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw new DeployError("UPLINK_UNREACHABLE", { url, problem }, { cause });
+  }
+}
+
+/** Throws DOCUMENT_TOO_LARGE, or DOCUMENT_INVALID where the body is encoded. */
+export async function boundedBody(
+  response: Dispatcher.ResponseData,
+  limitBytes: number,
+): Promise<Buffer> {
+  const what = "the coordinator's answer";
+  const encoding = response.headers["content-encoding"];
+  if (encoding !== undefined && encoding !== "identity") {
+    response.body.on("error", () => undefined).destroy();
+    throw new DeployError("DOCUMENT_INVALID", { what, problem: "it has a content encoding" });
+  }
+  const parts: Buffer[] = [];
+  let sizeBytes = 0;
+  for await (const part of response.body) {
+    if (!Buffer.isBuffer(part)) continue;
+    sizeBytes += part.length;
+    if (sizeBytes > limitBytes) throw new DeployError("DOCUMENT_TOO_LARGE", { what, limitBytes });
+    parts.push(part);
+  }
+  return Buffer.concat(parts);
+}
+
+function refusalOf(response: Dispatcher.ResponseData, body: Buffer): CoordinatorRefusal {
+  const header = response.headers["retry-after"];
+  const waitMs = retryAfterMs(Array.isArray(header) ? header[0] : header, Date.now());
+  const told = toldIn(body);
+  return { kind: "refused", status: response.statusCode, retryAfterMs: waitMs, ...told };
+}
+
+function toldIn(body: Buffer): { readonly code: string; readonly problem: string } {
+  try {
+    const error = parseApiError(readJson("the error answer", body, ERROR_MAX_BYTES));
+    return { code: error.code, problem: error.message };
+  } catch {
+    // A proxy's own page, for example; its text is nobody's to trust.
+    return { code: "UNKNOWN", problem: "without an explanation" };
+  }
+}
