@@ -1,0 +1,31 @@
+/** `coordinator`: runs it until a signal ends it; its log goes to stderr as JSON lines. */
+import { pino } from "pino";
+import { runCoordinator } from "../main.ts";
+import type { HostPort } from "./arguments.ts";
+import type { Session } from "./terminal.ts";
+
+export interface CoordinatorOptions {
+  readonly data: string;
+  readonly listen: HostPort;
+  readonly insecureHttp?: boolean;
+  readonly publicUrl?: string;
+  readonly trustedProxy?: string;
+  readonly json?: boolean;
+}
+
+export async function coordinator(options: CoordinatorOptions, session: Session): Promise<void> {
+  const { terminal, environment, signal } = session;
+  await runCoordinator({
+    dataDir: options.data,
+    listen: options.listen,
+    isInsecureHttp: options.insecureHttp === true,
+    ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
+    ...(options.trustedProxy === undefined ? {} : { trustedProxy: options.trustedProxy }),
+    signal,
+    log: pino({ level: environment.logLevel }, pino.destination(2)),
+    onReady: ({ url }) => {
+      const text = options.json === true ? JSON.stringify({ url }) : `listening on ${url}`;
+      terminal.writeOut(`${text}\n`);
+    },
+  });
+}
