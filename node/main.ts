@@ -98,6 +98,8 @@ async function openRooms(
   const session = new Session(client);
   const outbox = new Outbox({ journal, session, url, key: identity.key, log, now, random });
   const onRefusal = refusalSink(identity.endpoint, outbox, options);
+  // The check-in needs the swarm's addresses, the swarm the check-in's ear; the circle closes below.
+  const news = new EventTarget();
   const base = {
     dataDir,
     settings,
@@ -109,6 +111,7 @@ async function openRooms(
     onRefusal,
     url,
     fleet: joined.fleet.fleet,
+    onNews: (): void => void news.dispatchEvent(new Event("news")),
     log,
   };
   const { swarm, store } = await openContent(stack, base);
@@ -129,6 +132,7 @@ async function openRooms(
     random,
   });
   session.onRenew(async (within) => checkIn.now(within));
+  news.addEventListener("news", () => checkIn.soon());
   return { trust, swarm, outbox, driver, checkIn, placing };
 }
 
@@ -143,6 +147,7 @@ interface BaseRooms {
   readonly onRefusal: (refusal: Refusal) => void;
   readonly url: string;
   readonly fleet: string;
+  readonly onNews: () => void;
   readonly log: Logger;
 }
 
@@ -159,6 +164,7 @@ async function openContent(
     createSwarm({
       seed: base.identity.seed,
       fleet: base.fleet,
+      onNews: base.onNews,
       listen,
       store,
       origin: createOrigin(base.session, base.url),

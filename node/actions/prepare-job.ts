@@ -105,30 +105,51 @@ function jobInPreparation(
     const item: SwarmItem = { swarm, manifestDigest, manifest };
     let toldMs = Number.NEGATIVE_INFINITY;
     meter.start();
+    // Counted bytes outlive a kill, and the next check-in already tells them.
+    const saves = new AsyncQueue();
     const onProgress = (progress: FetchProgress): void => {
       meter.count(progress.bytes);
       if (parts.now() - toldMs < PROGRESS_MIN_MS) return;
       toldMs = parts.now();
       mention("downloading");
+      saves.add(meter.save);
     };
     mention("downloading");
     try {
       meter.count((await parts.exchange.fetch(item, signal, onProgress)).bytes);
     } finally {
-      await meter.save();
+      saves.add(meter.save);
+      await saves.ended();
     }
   };
   return { facts, trace: () => trace, onStep, mention, fetch };
 }
 
+/** Runs one after the other what callers cannot wait for; the first failure shows at the end. */
+class AsyncQueue {
+  #last: Promise<void> = Promise.resolve();
+  #failure: { readonly error: unknown } | undefined;
+
+  add(work: () => Promise<void>): void {
+    this.#last = this.#last.then(work).catch((error: unknown) => {
+      this.#failure ??= { error };
+    });
+  }
+
+  async ended(): Promise<void> {
+    await this.#last;
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+}
+
 interface ByteMeter {
   /** A new fetch counts from zero again. */
-  start(): void;
-  count(bytes: SourceBytes): void;
+  readonly start: () => void;
+  readonly count: (bytes: SourceBytes) => void;
   /** Of this job, over all its fetches in this process. */
-  bytes(): SourceBytes;
+  readonly bytes: () => SourceBytes;
   /** What has come in since the last save goes into the journal. */
-  save(): Promise<void>;
+  readonly save: () => Promise<void>;
 }
 
 function byteMeter(parts: JobParts): ByteMeter {

@@ -88,6 +88,8 @@ export interface SwarmSettings {
   /** Throws where the envelope is not a membership of this fleet for exactly that endpoint, in force now. */
   readonly verifyMembership: (envelope: Envelope, endpoint: EndpointId) => Membership;
   readonly onRefusal: (refusal: Refusal) => void;
+  /** A member of the site fetches a package that this node has not heard of: time for a check-in. */
+  readonly onNews: () => void;
 }
 
 /** The running exchange of one node. */

@@ -10,7 +10,7 @@ export const HOLDER_COUNT = 3;
 /** A node with a DP waits this long without progress before it asks the gate itself. */
 const DP_PATIENCE_MS = 3000;
 /** Each rank behind the holders waits one step longer, so that a dead holder is replaced in order. */
-const RANK_STEP_MS = 1000;
+const RANK_STEP_MS = 250;
 const RANK_PATIENCE_MAX_MS = 10_000;
 /** The named holder gets this long on the LAN before a forced lease is asked (distribution 3.2 step 3). */
 const HOLDER_PATIENCE_MS = 2000;

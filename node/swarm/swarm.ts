@@ -30,6 +30,8 @@ import { TaskSet } from "./task-set.ts";
 
 const REACH_EVERY_MS = 1000;
 const DIAL_TIMEOUT_MS = 10_000;
+/** Packages heard of from peers that are remembered, so that each is news once. */
+const NEWS_MAX_COUNT = 1000;
 /** Peers that a tracker names in one answer. */
 const TRACKER_PEERS = 12;
 
@@ -68,6 +70,7 @@ class LibSwarm implements Swarm {
   private readonly tasks = new TaskSet(() => undefined);
   private readonly ready: Promise<void>;
   private readonly timer: NodeJS.Timeout;
+  private readonly news = new Set<SwarmTag>();
   private current: SwarmPlace | undefined;
 
   constructor(settings: SwarmSettings, libp2p: Libp2p) {
@@ -204,7 +207,7 @@ class LibSwarm implements Swarm {
       ask: async (peer, index) =>
         (await this.neighbourhood.session(peer)?.bulk.ask(item.swarm, index)) ?? { kind: "lost" },
       send: (peer, message) => this.neighbourhood.session(peer)?.send(message),
-      isDp: (peer) => this.neighbourhood.session(peer)?.membership.role === "dp",
+      isDp: (peer) => this.isDp(peer),
       ban: (peer) => this.neighbourhood.ban(peer),
       onRefusal,
       nowMs: monotonicMs,
@@ -238,6 +241,11 @@ class LibSwarm implements Swarm {
     if (current?.roster.site === undefined) return undefined;
     const name = createHash("sha256").update(`${this.settings.fleet}\n${current.roster.site}`);
     return `${name.digest("hex").slice(0, 16)}._branchline._tcp.local`;
+  }
+
+  // The roster, not the membership in the peer's HELLO: a DP may be enabled while sessions are open.
+  private isDp(peer: EndpointId): boolean {
+    return this.current?.roster.dps.some(({ endpoint }) => endpoint === peer) ?? false;
   }
 
   private reach(): void {
@@ -276,7 +284,10 @@ class LibSwarm implements Swarm {
         this.neighbourhood.heardOf(endpoint, addresses);
       return;
     }
-    if (swarm === undefined) return;
+    if (swarm === undefined) {
+      if (message.type === "join") this.unheardOf(message.swarm);
+      return;
+    }
     const { peer } = session;
     switch (message.type) {
       case "join": {
@@ -284,8 +295,7 @@ class LibSwarm implements Swarm {
           this.join(session, swarm, true);
           if (this.isTracker) this.track(session, swarm);
         }
-        const isDp = session.membership.role === "dp";
-        swarm.step({ type: "peerJoined", peer, isDp, have: message.have });
+        swarm.step({ type: "peerJoined", peer, isDp: this.isDp(peer), have: message.have });
         break;
       }
       case "have":
@@ -297,6 +307,14 @@ class LibSwarm implements Swarm {
       default:
         message satisfies never;
     }
+  }
+
+  /** Once per package: a package that this node is not to have stays unheard of. */
+  private unheardOf(swarm: SwarmTag): void {
+    if (this.news.has(swarm)) return;
+    if (this.news.size >= NEWS_MAX_COUNT) this.news.clear();
+    this.news.add(swarm);
+    this.settings.onNews();
   }
 
   /** Names other members of the site to the one who joined. */

@@ -40,6 +40,8 @@ export interface CheckInSettings {
   readonly log: Logger;
 }
 
+const NEWS_JITTER_MS = 300;
+
 type CheckInEnd =
   | { readonly kind: "answered" }
   | { readonly kind: "refused"; readonly error: DeployError; readonly retryAfterMs: number };
@@ -48,6 +50,7 @@ export class CheckIn {
   readonly #settings: CheckInSettings;
   /** The check-in under way; callers share it. */
   #current: Promise<CheckInEnd> | undefined;
+  #endPause: () => void = () => undefined;
 
   constructor(settings: CheckInSettings) {
     this.#settings = settings;
@@ -66,7 +69,24 @@ export class CheckIn {
         delayMs = Math.max(Math.min(delayMs, retryMs), end.retryAfterMs);
         log.warn({ err: end.error, failureCount, delayMs }, "checkIn.failed");
       }
-      await pause(delayMs, undefined, { signal }).catch(() => undefined);
+      await this.#pause(delayMs, signal);
+    }
+  }
+
+  /** Ends the pause between two check-ins: a neighbour knows of something that this node does not. */
+  soon(): void {
+    this.#endPause();
+  }
+
+  async #pause(delayMs: number, signal: AbortSignal): Promise<void> {
+    const ended = new AbortController();
+    this.#endPause = () => ended.abort();
+    const either = AbortSignal.any([signal, ended.signal]);
+    await pause(delayMs, undefined, { signal: either }).catch(() => undefined);
+    // A whole site hears the same news at once.
+    if (ended.signal.aborted) {
+      const jitterMs = this.#settings.random() * NEWS_JITTER_MS;
+      await pause(jitterMs, undefined, { signal }).catch(() => undefined);
     }
   }
 

@@ -36,6 +36,7 @@ async function startNode(
     site?: string;
     store?: FragmentStore;
     onRefusal?: () => void;
+    onNews?: () => void;
   } = {},
 ): Promise<TestNode> {
   const seed = randomBytes(32);
@@ -56,6 +57,7 @@ async function startNode(
       if (membership.endpoint !== endpoint) throw new Error("a foreign membership");
       return membership;
     },
+    onNews: () => options.onNews?.(),
     onRefusal: (refusal) => {
       refusals.push(refusal);
       options.onRefusal?.();
@@ -218,6 +220,23 @@ describe("the exchange of a site", () => {
 
     expect(result!.bytes.peer).toBe(0);
     expect(result!.bytes.origin).toBe(pack.item.manifest.content!.wireBytes);
+  });
+
+  it("tells the DP of a package that it has not heard of", async () => {
+    const pack = testPackage(4, 1000);
+    const origin = new TestOrigin(pack);
+    const heard = Promise.withResolvers<void>();
+    const dp = await startNode((id) => origin.for(id), {
+      role: "dp",
+      onNews: () => heard.resolve(),
+    });
+    const agent = await startNode((id) => origin.for(id));
+    await placeAll([dp, agent]);
+
+    const fetched = fetchAll([agent], pack);
+
+    await heard.promise;
+    await fetched;
   });
 
   it("OCS-18 resumes from what the disk already holds", async () => {
