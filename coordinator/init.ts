@@ -5,10 +5,10 @@
 import { randomBytes } from "node:crypto";
 import { mkdir, readdir, realpath, rm } from "node:fs/promises";
 import path from "node:path";
-import type { Fleet } from "../protocol/check-in.ts";
 import { DeployError } from "../protocol/errors.ts";
 import { fleetPin } from "../protocol/join-token.ts";
 import { dataLayout, writePrivateFile } from "./data-layout.ts";
+import { operatorText } from "./operator-file.ts";
 import { catalogChanges, digestOf } from "./store/catalog-shelf.ts";
 import { openLevelStore } from "./store/level-store.ts";
 import { setRecord } from "./store/records.ts";
@@ -16,6 +16,7 @@ import { TABLES } from "./store/tables.ts";
 import { onlineKeysText } from "./trust/fleet-keys.ts";
 import { initTrust, type FleetTrust } from "./trust/init-trust.ts";
 import { writeKeyFile } from "./trust/key-file.ts";
+import { makeTlsCertificate } from "./trust/tls-certificate.ts";
 
 export interface InitInput {
   readonly dataDir: string;
@@ -24,6 +25,8 @@ export interface InitInput {
   readonly passphrase: string;
   /** Names and addresses for the certificate. */
   readonly hosts: readonly string[];
+  /** A proxy ends TLS with a certificate of its own: the fleet gets none. */
+  readonly isBehindProxy?: boolean;
   readonly configHome: string;
   readonly nowMs: number;
 }
@@ -41,7 +44,8 @@ export interface InitResult {
 export async function initCoordinator(input: InitInput): Promise<InitResult> {
   const { dataDir, passphrase, hosts, configHome, nowMs } = input;
   const isNew = await requireEmpty(dataDir);
-  const trust = initTrust({ nowMs, hosts });
+  const tls = input.isBehindProxy === true ? undefined : await makeTlsCertificate({ hosts, nowMs });
+  const trust = initTrust({ nowMs, ...(tls === undefined ? {} : { tls }) });
   const fleetId = trust.fleet.fleet;
   const keysPath = path.resolve(
     input.keysPath ?? path.join(configHome, "branchline", "keys", `${fleetId}.json`),
@@ -56,11 +60,6 @@ export async function initCoordinator(input: InitInput): Promise<InitResult> {
     throw cause;
   }
   return { fleetId, keysPath, operatorToken, pin: fleetPin(trust.fleet) };
-}
-
-/** Content of operator.json, by which the command line finds its coordinator. */
-export function operatorText(fleet: Fleet, token: string, url: string | undefined): string {
-  return `${JSON.stringify({ ...(url === undefined ? {} : { url }), token, fleet }, undefined, 2)}\n`;
 }
 
 async function writeData(
@@ -86,7 +85,7 @@ async function writeData(
   } finally {
     await store.close();
   }
-  await writePrivateFile(layout.operator, operatorText(fleet, operatorToken, undefined));
+  await writePrivateFile(layout.operator, operatorText({ token: operatorToken, fleet }));
   // Last: a folder with a fleet.json is a whole one.
   await writePrivateFile(layout.fleet, `${JSON.stringify(fleet)}\n`);
 }

@@ -6,11 +6,11 @@ import { setInterval as ticks } from "node:timers/promises";
 import type { FastifyBaseLogger } from "fastify";
 import type { Logger } from "pino";
 import { Type } from "typebox";
-import { parseFleet } from "../protocol/check-in.ts";
+import { parseFleet, type Fleet } from "../protocol/check-in.ts";
 import { DeployError } from "../protocol/errors.ts";
 import { parserOf, readJson } from "../protocol/json.ts";
 import { dataLayout, readInitialised, writePrivateFile, type DataLayout } from "./data-layout.ts";
-import { operatorText } from "./init.ts";
+import { operatorText } from "./operator-file.ts";
 import type { App } from "./routes/app-type.ts";
 import { buildApp } from "./routes/app.ts";
 import type { Parts } from "./routes/parts.ts";
@@ -18,11 +18,13 @@ import { openCatalogShelf } from "./store/catalog-shelf.ts";
 import { openFragmentFolder } from "./store/fragment-folder.ts";
 import { openGateBook } from "./store/gate-book.ts";
 import { openLevelStore } from "./store/level-store.ts";
+import { openPlanBook } from "./store/plan-book.ts";
 import { openPresenceBook } from "./store/presence-book.ts";
 import { openRecords } from "./store/records.ts";
+import { openSiteBook } from "./store/site-book.ts";
 import { TABLES } from "./store/tables.ts";
 import { renewCatalog } from "./trust/catalog-head.ts";
-import { parseOnlineKeys } from "./trust/fleet-keys.ts";
+import { keyOfSeed, parseOnlineKeys } from "./trust/fleet-keys.ts";
 
 export interface CoordinatorOptions {
   readonly dataDir: string;
@@ -35,9 +37,15 @@ export interface CoordinatorOptions {
   readonly trustedProxy?: string;
   readonly signal: AbortSignal;
   readonly log: Logger;
-  readonly onReady?: (info: { readonly url: string }) => void;
+  readonly onReady?: (info: ReadyInfo) => void;
   /** Default: the system's clock. */
   readonly now?: () => number;
+}
+
+/** `url` is for this machine, `publicUrl` for all others, where they differ. */
+export interface ReadyInfo {
+  readonly url: string;
+  readonly publicUrl?: string;
 }
 
 // Presence and traffic that a crash may lose; nothing an endpoint relies on is among them.
@@ -48,7 +56,8 @@ const FILE_MAX_BYTES = 1024 * 1024;
 const parseOperatorFile = parserOf("operator.json", Type.Object({ token: Type.String() }));
 
 /**
- * Runs until `signal` ends it. Throws NOT_INITIALISED, STORE_LOCKED, STORE_DAMAGED or LISTEN_FAILED.
+ * Runs until `signal` ends it. Throws NOT_INITIALISED, PROXY_REQUIRED, STORE_LOCKED, STORE_DAMAGED
+ * or LISTEN_FAILED.
  */
 export async function runCoordinator(options: CoordinatorOptions): Promise<void> {
   const layout = dataLayout(options.dataDir);
@@ -61,8 +70,10 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<void>
     ...(options.trustedProxy === undefined ? {} : { trustedProxy: options.trustedProxy }),
   });
   stack.defer(async () => app.close());
+  const { publicUrl } = options;
   const url = await listen(app, options);
-  await announce(options, layout, parts, url);
+  const ready: ReadyInfo = { url, ...(publicUrl === undefined ? {} : { publicUrl }) };
+  await announce(options, layout, parts, ready);
   const end = new AbortController();
   const stop = AbortSignal.any([options.signal, end.signal]);
   const chores = [
@@ -73,8 +84,8 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<void>
     end.abort();
     await Promise.allSettled(chores);
   });
-  options.log.info({ url, fleet: parts.fleet.fleet }, "coordinator.ready");
-  options.onReady?.({ url });
+  options.log.info({ ...ready, fleet: parts.fleet.fleet }, "coordinator.ready");
+  options.onReady?.(ready);
   await Promise.race([ended(stop), ...chores]);
   options.log.info("coordinator.stopping");
 }
@@ -88,18 +99,23 @@ async function openParts(
   const fleetBytes = await readInitialised(dataDir, layout.fleet);
   const fleet = parseFleet(readJson("fleet.json", fleetBytes, FILE_MAX_BYTES));
   const online = parseOnlineKeys(await readInitialised(dataDir, layout.onlineKeys));
+  refuseTlsWithoutCertificate(options, fleet);
   const store = await openLevelStore(layout.store);
   stack.defer(async () => store.close());
   const records = await openRecords(store);
+  const presence = openPresenceBook(records, records.all(TABLES.endpoints));
   const parts: Parts = {
     records,
-    presence: openPresenceBook(records, records.all(TABLES.endpoints)),
+    presence,
+    sites: openSiteBook(records, presence),
+    plans: openPlanBook(),
     gate: openGateBook(records),
     catalog: openCatalogShelf(records),
     fragments: await openFragmentFolder(layout.fragments),
     manifests: await openFragmentFolder(layout.manifests),
     fleet,
     online,
+    director: keyOfSeed(online.director),
     now,
   };
   stack.defer(async () => flush(parts));
@@ -108,21 +124,29 @@ async function openParts(
 }
 
 function tlsOf({ isInsecureHttp }: CoordinatorOptions, { fleet, online }: Parts) {
-  if (isInsecureHttp) return {};
-  if (fleet.tlsCertificate === undefined) {
-    throw new DeployError("INPUT_INVALID", {
-      what: "a fleet without a certificate of its own",
-      expected: "--insecure-http behind a proxy that ends TLS",
-    });
-  }
-  return { tls: { key: online.tlsPrivateKey, cert: fleet.tlsCertificate } };
+  const { tlsCertificate } = fleet;
+  const { tlsPrivateKey } = online;
+  const hasTls = !isInsecureHttp && tlsCertificate !== undefined && tlsPrivateKey !== undefined;
+  return hasTls ? { tls: { key: tlsPrivateKey, cert: tlsCertificate } } : {};
+}
+
+// Never silently without TLS: plain HTTP is said on the command line, or the start fails.
+function refuseTlsWithoutCertificate(
+  { isInsecureHttp, log }: CoordinatorOptions,
+  fleet: Fleet,
+): void {
+  const hasCertificate = fleet.tlsCertificate !== undefined;
+  if (!hasCertificate && !isInsecureHttp) throw new DeployError("PROXY_REQUIRED");
+  if (!hasCertificate || !isInsecureHttp) return;
+  // Endpoints take no other certificate than the fleet's, so a proxy's own would be refused.
+  const hint = "for a proxy that ends TLS, make the fleet with `init --behind-proxy`";
+  log.warn({ hint }, "coordinator.plainHttpDespiteCertificate");
 }
 
 async function listen(app: App, options: CoordinatorOptions): Promise<string> {
   const { host, port } = options.listen;
   try {
-    const url = await app.listen({ host, port });
-    return options.publicUrl ?? url;
+    return await app.listen({ host, port });
   } catch (cause) {
     const isTaken = cause instanceof Error && "code" in cause && cause.code === "EADDRINUSE";
     const problem = isTaken ? "the port is in use" : String(cause);
@@ -135,11 +159,11 @@ async function announce(
   { dataDir }: CoordinatorOptions,
   layout: DataLayout,
   { fleet }: Parts,
-  url: string,
+  ready: ReadyInfo,
 ): Promise<void> {
   const bytes = await readInitialised(dataDir, layout.operator);
   const { token } = parseOperatorFile(readJson("operator.json", bytes, FILE_MAX_BYTES));
-  await writePrivateFile(layout.operator, operatorText(fleet, token, url));
+  await writePrivateFile(layout.operator, operatorText({ ...ready, token, fleet }));
 }
 
 async function flush({ presence, gate, now }: Parts): Promise<void> {

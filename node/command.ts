@@ -25,6 +25,7 @@ export interface NodeSurroundings {
   readonly logLevel: string;
   readonly signal: AbortSignal;
   readonly writeOut: (text: string) => void;
+  readonly writeErr: (text: string) => void;
 }
 
 /** Runs until the signal; its log goes to stderr as JSON lines. */
@@ -42,6 +43,11 @@ export async function runNodeCommand(
     ...(options.name === undefined ? {} : { name: options.name }),
     signal: surroundings.signal,
     log: pino({ level: surroundings.logLevel }, pino.destination(2)),
+    onUnreachable: ({ problem }) => {
+      if (options.json === true) return;
+      const { coordinator: url } = options;
+      surroundings.writeErr(`cannot reach ${url} to join (${problem}); trying again\n`);
+    },
     onReady: (ready) => {
       surroundings.writeOut(options.json === true ? `${JSON.stringify(ready)}\n` : textOf(ready));
     },

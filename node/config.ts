@@ -23,6 +23,8 @@ export interface NodeOptions {
   readonly name?: string;
   readonly signal: AbortSignal;
   readonly log: Logger;
+  /** The first try to join found no coordinator; it is tried again. */
+  readonly onUnreachable?: (failure: { readonly problem: string }) => void;
   /** Joined, listening, and about to check in. */
   readonly onReady?: (ready: NodeReady) => void;
 }

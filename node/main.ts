@@ -277,6 +277,10 @@ async function openFleet(
       if (signal.aborted) return undefined;
       if (!(error instanceof DeployError) || !error.retryable) throw error;
       log.warn({ err: error }, "join.failed");
+      // Said once: a person who waits at the first start sees why, a log reader sees every try.
+      const { problem } = error.details;
+      if (failureCount === 1)
+        options.onUnreachable?.({ problem: String(problem ?? error.message) });
       const delayMs = backoffMs(failureCount, Math.random());
       await pause(delayMs, undefined, { signal }).catch(() => undefined);
     }

@@ -55,7 +55,7 @@ export const ERRORS = {
   },
   CLI_UNTRUSTED: {
     message: "the certificate of {url} is not trusted: {problem}",
-    hint: "Pin the coordinator with `branchline context add NAME --url {url} --token-file FILE --pin PIN`, or name its certificate in BRANCHLINE_CA.",
+    hint: "Pin the coordinator with `branchline context add NAME --url {url} --token-file FILE --pin PIN`, or name its certificate in BRANCHLINE_CA; for a proxy, name its authority in NODE_EXTRA_CA_CERTS.",
     retryable: false,
   },
   CLI_PIN_MISMATCH: {
@@ -271,6 +271,11 @@ export const ERRORS = {
   KEYS_INSIDE_DATA: {
     message: "the key file {path} lies inside the data folder",
     hint: "Keep the offline keys elsewhere: whoever takes the data folder must not get them.",
+    retryable: false,
+  },
+  PROXY_REQUIRED: {
+    message: "this fleet has no certificate of its own: it was made with `init --behind-proxy`",
+    hint: "Start the coordinator with --insecure-http, and let a proxy in front of it end TLS.",
     retryable: false,
   },
   LISTEN_FAILED: {

@@ -74,6 +74,8 @@ export const STORE_VALUE_MAX_BYTES = 1024 * 1024;
 export const STORE_KEY_MAX_BYTES = 1024;
 /** A publisher's request: the manifest as text inside JSON, and its bin. */
 export const PACKAGE_REQUEST_MAX_BYTES = 3 * 1024 * 1024;
+/** A renewed catalog: 256 bins, most of them far below their bound of 256 KB. */
+export const RENEWAL_REQUEST_MAX_BYTES = 64 * 1024 * 1024;
 /** A batch of 64 reports of at most 20 KB in base64 (trust P1). */
 export const REPORT_BATCH_MAX_BYTES = 2 * 1024 * 1024;
 /** One report: 8 KB output, 2 KB reason and the trace. */

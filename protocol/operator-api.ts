@@ -20,6 +20,10 @@ const closed = { additionalProperties: false } as const;
 /** ISO 8601 UTC. */
 const InstantSchema = Type.String({ maxLength: 30 });
 const MetadataText = Type.String({ minLength: 2, maxLength: 262_144 });
+const BinFiles = Type.Record(Type.String({ pattern: "^bin-[0-9a-f]{2}\\.json$" }), MetadataText, {
+  ...closed,
+  maxProperties: 256,
+});
 
 /** Body of every answer that is not 2xx. */
 export const ApiErrorSchema = Type.Object({
@@ -84,6 +88,29 @@ export const PublishingSchema = Type.Object({
 export type Publishing = Static<typeof PublishingSchema>;
 export const parsePublishing = parserOf("the publishing answer", PublishingSchema);
 
+/** GET /v1/catalog/renewal: every offline-signed file of the catalog. */
+export const RenewalSchema = Type.Object({
+  fleet: Type.String(),
+  /** Newest root.json of the catalog. */
+  root: MetadataText,
+  targets: MetadataText,
+  bins: BinFiles,
+  /** When the first of them expires. */
+  expiresAt: InstantSchema,
+});
+export type Renewal = Static<typeof RenewalSchema>;
+export const parseRenewal = parserOf("the renewal answer", RenewalSchema);
+
+/** POST /v1/catalog/renewal: the same content, each file one version further. */
+export const RenewalInputSchema = Type.Object({ targets: MetadataText, bins: BinFiles }, closed);
+export type RenewalInput = Static<typeof RenewalInputSchema>;
+export const RenewalAnswerSchema = Type.Object({
+  expiresAt: InstantSchema,
+  renewedCount: Type.Integer(),
+});
+export type RenewalAnswer = Static<typeof RenewalAnswerSchema>;
+export const parseRenewalAnswer = parserOf("the renewal answer", RenewalAnswerSchema);
+
 /** POST /v1/packages: all fragments must be there; the bin must be the stored one plus this target. */
 export const PackageInputSchema = Type.Object(
   {
@@ -139,6 +166,8 @@ export const DeploymentAnswerSchema = Type.Object({
   target: DeployTargetSchema,
   /** Endpoints that match right now; later joiners get it too. */
   endpoints: Type.Array(EndpointNameSchema),
+  /** Whether the package is activated; until then it is handed to nobody. */
+  isActive: Type.Boolean(),
 });
 export type DeploymentAnswer = Static<typeof DeploymentAnswerSchema>;
 export const parseDeploymentAnswer = parserOf("the deployment answer", DeploymentAnswerSchema);
@@ -193,11 +222,20 @@ export const StatusSiteSchema = Type.Object({
 });
 export type StatusSite = Static<typeof StatusSiteSchema>;
 
+/** Something that a person must do before a day that is near. */
+export const NoticeSchema = Type.Object({
+  code: Type.String(),
+  message: Type.String(),
+  hint: Type.String(),
+});
+export type Notice = Static<typeof NoticeSchema>;
+
 /** GET /v1/status */
 export const StatusSchema = Type.Object({
   endpoints: Type.Array(StatusEndpointSchema),
   sites: Type.Array(StatusSiteSchema),
   packages: Type.Array(PackageAnswerSchema),
+  notices: Type.Array(NoticeSchema),
 });
 export type Status = Static<typeof StatusSchema>;
 export const parseStatus = parserOf("the status", StatusSchema);

@@ -32,6 +32,7 @@ const program = buildProgram(session, await versionText(), async (options) => {
     logLevel: environment.logLevel,
     signal: stopping.signal,
     writeOut: session.terminal.writeOut,
+    writeErr: session.terminal.writeErr,
   });
 });
 process.exitCode = await runProgram(program, process.argv.slice(2), session);

@@ -18,6 +18,8 @@ import {
   parseMissingAnswer,
   parsePackageAnswer,
   parsePublishing,
+  parseRenewal,
+  parseRenewalAnswer,
   parseStatus,
   parseTokenAnswer,
   type DeploymentAnswer,
@@ -25,11 +27,15 @@ import {
   type PackageAnswer,
   type PackageInput,
   type Publishing,
+  type Renewal,
+  type RenewalAnswer,
+  type RenewalInput,
   type SiteInput,
   type Status,
   type TokenAnswer,
   type TokenInput,
 } from "../../protocol/operator-api.ts";
+import { RENEWAL_REQUEST_MAX_BYTES } from "../../protocol/limits.ts";
 import type { Connection } from "./context.ts";
 import { exchange, pinnedAgent, type ExchangeAnswer, type ExchangeInput } from "./http-exchange.ts";
 
@@ -100,6 +106,16 @@ export class ApiClient implements AsyncDisposable {
   async addPackage(input: PackageInput, signal: AbortSignal): Promise<PackageAnswer> {
     const call = { method: "POST", path: "/v1/packages", json: input } as const;
     return this.#read({ ...call, signal }, parsePackageAnswer);
+  }
+
+  async renewal(): Promise<Renewal> {
+    const call = { method: "GET", path: "/v1/catalog/renewal" } as const;
+    return this.#read({ ...call, limitBytes: RENEWAL_REQUEST_MAX_BYTES }, parseRenewal);
+  }
+
+  async renew(input: RenewalInput): Promise<RenewalAnswer> {
+    const call = { method: "POST", path: "/v1/catalog/renewal", json: input } as const;
+    return this.#read(call, parseRenewalAnswer);
   }
 
   async activatePackage(ref: PackageRef): Promise<void> {

@@ -23,6 +23,8 @@ export interface Connection {
   readonly token: string;
   /** PEM of the certificate, or authority, to trust instead of the system's authorities. */
   readonly ca?: string;
+  /** Where endpoints reach the coordinator, where that is another address. */
+  readonly publicUrl?: string;
   /** Set where the connection came from a data folder; it makes the hint of a refusal exact. */
   readonly dataDir?: string;
 }
@@ -38,6 +40,7 @@ const OPERATOR_FILE_MAX_BYTES = 512 * 1024;
 const OperatorFileSchema = Type.Object({
   /** Absent until the coordinator has run once. */
   url: Type.Optional(Type.String({ maxLength: 300 })),
+  publicUrl: Type.Optional(Type.String({ maxLength: 300 })),
   token: Type.String({ minLength: 1, maxLength: 400 }),
   fleet: FleetSchema,
 });
@@ -72,7 +75,7 @@ async function connectionOfDataDir(dataDir: string): Promise<Connection> {
   const path = join(resolve(dataDir), "operator.json");
   const text = await readOwnFile(path);
   if (text === undefined) throw new DeployError("CLI_NOT_RUNNING", { path: dataDir });
-  const { url, token, fleet } = parseOperatorFile(
+  const { url, publicUrl, token, fleet } = parseOperatorFile(
     readJson(`the file ${path}`, text, OPERATOR_FILE_MAX_BYTES),
   );
   if (url === undefined) throw new DeployError("CLI_NOT_RUNNING", { path: dataDir });
@@ -80,6 +83,7 @@ async function connectionOfDataDir(dataDir: string): Promise<Connection> {
     url,
     token,
     dataDir,
+    ...(publicUrl === undefined ? {} : { publicUrl }),
     ...(fleet.tlsCertificate === undefined ? {} : { ca: fleet.tlsCertificate }),
   };
 }

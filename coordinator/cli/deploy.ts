@@ -33,6 +33,8 @@ export async function deploy(
   const answer = await client.deploy({ ...ref, target });
   const count = countText(answer.endpoints.length, "endpoint");
   const heading = `${packageRefText(ref)} goes to ${deployTargetText(target)}: ${count} right now\n`;
+  if (!answer.isActive && options.wait === true) throw notActive(ref);
+  if (!answer.isActive && options.json !== true) session.terminal.writeErr(inactiveText(ref));
   if (options.wait !== true) {
     const next = "next: branchline status --watch\n";
     printResult(session.terminal, options.json, answer, heading + next);
@@ -47,6 +49,20 @@ export async function deploy(
     resultText(standing),
   );
   refuseIncomplete(ref, standing, options);
+}
+
+function inactiveText(ref: PackageRef): string {
+  const shown = packageRefText(ref);
+  return `warning: ${shown} is not activated yet: nothing happens until \`branchline package activate ${shown}\`\n`;
+}
+
+/** Waiting would not end before somebody activates the package. */
+function notActive(ref: PackageRef): DeployError {
+  const shown = packageRefText(ref);
+  return new DeployError("CLI_INCOMPLETE", {
+    problem: `${shown} is not activated yet: no endpoint gets it`,
+    remedy: `The deployment is made; run \`branchline package activate ${shown}\`.`,
+  });
 }
 
 async function waited(
@@ -77,7 +93,8 @@ async function waited(
     progress.end();
   }
   return (
-    standing ?? standingOf({ endpoints: [], sites: [], packages: [] }, answer, answer.endpoints)
+    standing ??
+    standingOf({ endpoints: [], sites: [], packages: [], notices: [] }, answer, answer.endpoints)
   );
 }
 

@@ -8,10 +8,11 @@ export interface InitOptions {
   readonly data: string;
   readonly keys?: string;
   readonly host?: readonly string[];
+  readonly behindProxy?: boolean;
   readonly json?: boolean;
 }
 
-type Made = InitResult & { readonly dataDir: string };
+type Made = InitResult & { readonly dataDir: string; readonly isBehindProxy: boolean };
 
 export async function init(options: InitOptions, session: Session): Promise<void> {
   const { environment, terminal } = session;
@@ -20,16 +21,22 @@ export async function init(options: InitOptions, session: Session): Promise<void
     dataDir: options.data,
     ...(options.keys === undefined ? {} : { keysPath: options.keys }),
     passphrase,
+    isBehindProxy: options.behindProxy === true,
     hosts: options.host ?? [hostname(), "localhost"],
     configHome: environment.configHome,
     nowMs: session.nowMs(),
   });
-  const shown = { ...made, dataDir: options.data };
+  const isBehindProxy = options.behindProxy === true;
+  const shown = { ...made, dataDir: options.data, isBehindProxy };
   printResult(terminal, options.json, shown, initText(shown));
 }
 
-function initText({ fleetId, keysPath, operatorToken, pin, dataDir }: Made): string {
+function initText(made: Made): string {
+  const { fleetId, keysPath, operatorToken, pin, dataDir, isBehindProxy } = made;
   const data = shellWord(dataDir);
+  const listen = isBehindProxy
+    ? "127.0.0.1:8080 --insecure-http --public-url https://NAME"
+    : "0.0.0.0:8443";
   return `fleet ${fleetId} is made
   data folder      ${dataDir}
   offline keys     ${keysPath}
@@ -38,7 +45,7 @@ function initText({ fleetId, keysPath, operatorToken, pin, dataDir }: Made): str
   pin              ${pin}
                    For \`branchline context add\` on other machines; here, --data is enough.
 next:
-  branchline coordinator --data ${data} --listen 0.0.0.0:8443
+  branchline coordinator --data ${data} --listen ${listen}
   branchline site create NAME --subnet 10.1.0.0/24 --data ${data}
   branchline token create --site NAME --data ${data}
 `;

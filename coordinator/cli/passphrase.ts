@@ -1,4 +1,5 @@
 /** The passphrase of the offline keys: from the environment for scripts, from the keyboard for people. */
+import { join } from "node:path";
 import { DeployError } from "../../protocol/errors.ts";
 import type { Environment } from "./config.ts";
 import { readNeededFile } from "./saved-contexts.ts";
@@ -19,6 +20,12 @@ export async function newPassphrase(terminal: Terminal, environment: Environment
     problem: "the two passphrases differ",
     remedy: "Run the command again; nothing was made.",
   });
+}
+
+/** Where `init` puts the key file of a fleet. */
+export function defaultKeyPath(environment: Environment, fleet: string): string {
+  // The id comes from the coordinator and becomes part of a path.
+  return join(environment.configDir, "keys", `${fleet.replaceAll(/[^0-9a-f]/gu, "")}.json`);
 }
 
 /** The one that was chosen earlier, to open the key file. */

@@ -2,7 +2,6 @@
  * `package publish`: everything that can be wrong is checked before the long work; then the content is
  * split, what the coordinator lacks is uploaded, and the new catalog is signed here.
  */
-import { join } from "node:path";
 import {
   packageRefText,
   parsePackageName,
@@ -20,9 +19,8 @@ import type { OfflineKeys } from "../trust/fleet-keys.ts";
 import { readKeyFile } from "../trust/key-file.ts";
 import { signPackage } from "../trust/publisher.ts";
 import type { ApiClient } from "./api-client.ts";
-import type { Environment } from "./config.ts";
 import { openClient, type OperatorOptions } from "./operator.ts";
-import { knownPassphrase } from "./passphrase.ts";
+import { defaultKeyPath, knownPassphrase } from "./passphrase.ts";
 import { startProgress } from "./progress.ts";
 import { publishTarget } from "./publish-target.ts";
 import { bytesText, countText } from "./quantities.ts";
@@ -89,11 +87,6 @@ async function offlineKeys(
   const { fleet } = await client.publishing(targetPathOf(ref), signal);
   const path = options.keys ?? defaultKeyPath(environment, fleet);
   return readKeyFile(path, await knownPassphrase(terminal, environment));
-}
-
-function defaultKeyPath(environment: Environment, fleet: string): string {
-  // The id comes from the coordinator and becomes part of a path.
-  return join(environment.configDir, "keys", `${fleet.replaceAll(/[^0-9a-f]/gu, "")}.json`);
 }
 
 interface BuildOrder {

@@ -1,6 +1,6 @@
 /** `coordinator`: runs it until a signal ends it; its log goes to stderr as JSON lines. */
 import { pino } from "pino";
-import { runCoordinator } from "../main.ts";
+import { runCoordinator, type ReadyInfo } from "../main.ts";
 import type { HostPort } from "./arguments.ts";
 import type { Session } from "./terminal.ts";
 
@@ -23,9 +23,12 @@ export async function coordinator(options: CoordinatorOptions, session: Session)
     ...(options.trustedProxy === undefined ? {} : { trustedProxy: options.trustedProxy }),
     signal,
     log: pino({ level: environment.logLevel }, pino.destination(2)),
-    onReady: ({ url }) => {
-      const text = options.json === true ? JSON.stringify({ url }) : `listening on ${url}`;
-      terminal.writeOut(`${text}\n`);
+    onReady: (ready) => {
+      terminal.writeOut(`${options.json === true ? JSON.stringify(ready) : readyText(ready)}\n`);
     },
   });
+}
+
+function readyText({ url, publicUrl }: ReadyInfo): string {
+  return `listening on ${url}${publicUrl === undefined ? "" : `, others reach it at ${publicUrl}`}`;
 }

@@ -13,16 +13,23 @@ export interface StatusLook {
 const REFUSALS_SHOWN = 3;
 
 export function statusText(status: Status, look: StatusLook): string {
-  if (status.endpoints.length === 0 && status.sites.length === 0) {
-    return "no site and no endpoint yet\nnext: branchline site create NAME --subnet CIDR\n";
-  }
+  const isEmpty = status.endpoints.length === 0 && status.sites.length === 0;
   const sections = [
+    noticeText(status, look),
+    isEmpty ? "no site and no endpoint yet\nnext: branchline site create NAME --subnet CIDR\n" : "",
     section("ENDPOINTS", endpointTable(status, look), look),
     section("JOBS", jobTable(status, look), look),
     section("SITES", siteTable(status), look),
     section("REFUSALS", refusalTable(status, look), look),
   ];
   return sections.filter((text) => text !== "").join("\n");
+}
+
+function noticeText({ notices }: Status, look: StatusLook): string {
+  const lines = notices.map(({ message, hint }) => {
+    return `${look.style("yellow", "warning")}: ${shownText(message)}\nhint: ${shownText(hint)}\n`;
+  });
+  return lines.join("");
 }
 
 function section(title: string, table: string, look: StatusLook): string {

@@ -1,6 +1,8 @@
 /** `token create`: a join token and the command that uses it. */
 import { parseSiteName } from "../../protocol/ids.ts";
-import { openClient, type OperatorOptions } from "./operator.ts";
+import { ApiClient } from "./api-client.ts";
+import { findConnection, type Connection } from "./context.ts";
+import type { OperatorOptions } from "./operator.ts";
 import { countText } from "./quantities.ts";
 import { printResult, type Session } from "./terminal.ts";
 
@@ -13,7 +15,8 @@ export interface TokenOptions extends OperatorOptions {
 
 export async function createToken(options: TokenOptions, session: Session): Promise<void> {
   const site = parseSiteName(options.site);
-  await using client = await openClient(options, session);
+  const connection = await findConnection(options, session.environment);
+  await using client = new ApiClient(connection, session.signal);
   const ttlSec = Math.round(options.ttl / 1000);
   const answer = await client.createToken({ site, uses: options.uses, ttlSec });
   const { terminal } = session;
@@ -22,6 +25,14 @@ export async function createToken(options: TokenOptions, session: Session): Prom
   // On stderr, so that `$(branchline token create …)` is the token alone.
   terminal.writeErr(
     `${countText(answer.uses, "use")}, until ${answer.expiresAt}; it is shown only now\n` +
-      `next: branchline node --data DIR --coordinator URL --join TOKEN\n`,
+      `next: branchline node --data DIR --coordinator ${nodeUrl(connection)} --join TOKEN\n`,
   );
+}
+
+/** The address for endpoints as far as it is known here; one of this machine alone is none. */
+function nodeUrl({ url, publicUrl }: Connection): string {
+  if (publicUrl !== undefined) return publicUrl;
+  const { hostname } = new URL(url);
+  const isOwn = /^(?:localhost|127\.[\d.]+|\[::1?\]|0\.0\.0\.0)$/u.test(hostname);
+  return isOwn ? "URL" : url;
 }

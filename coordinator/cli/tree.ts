@@ -12,6 +12,7 @@ import {
   parsePin,
   parseWhole,
 } from "./arguments.ts";
+import { addCatalogCommands } from "./catalog-tree.ts";
 import type { ContextAddOptions } from "./context-commands.ts";
 import type { DeployOptions } from "./deploy.ts";
 import type { InitOptions } from "./init.ts";
@@ -43,6 +44,7 @@ export function addCommands(program: Command, session: Session, runNode: RunType
   addTokenCommands(program, session);
   addDpCommands(program, session);
   addPackageCommands(program, session);
+  addCatalogCommands(program, session);
   addDeployCommand(program, session);
   addStatusCommand(program, session);
   program.commandsGroup("Set up:");
@@ -58,6 +60,7 @@ function addInitCommand(program: Command, session: Session): void {
     .requiredOption("--data <dir>", "new data folder of the coordinator")
     .option("--keys <file>", "file for the offline keys, outside the data folder")
     .option("--host <name...>", "names and addresses in the TLS certificate")
+    .option("--behind-proxy", "make no certificate: a proxy ends TLS with its own")
     .action(async (options: InitOptions) => (await import("./init.ts")).init(options, session));
 }
 

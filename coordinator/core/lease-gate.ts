@@ -1,14 +1,17 @@
 /**
  * The lease gate of one site and one manifest: who may fetch which fragment over the site's WAN line, so
  * that each crosses it once (distribution 3.2). Decisions only: the shell makes tokens and counts bytes.
+ * The state belongs to one gate and is changed in place: a package of 20,000 fragments costs no copies.
  */
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { ForceReason } from "../../protocol/lease.ts";
 import { LEASE_MAX_FRAGMENTS } from "../../protocol/lease.ts";
 
 export interface GateSettings {
-  /** Life of a lease without progress. */
+  /** Life of a lease while nothing flows to its holder; any of its transfers renews all of them. */
   readonly leaseTtlMs: number;
+  /** What is left of a lease whose transfer broke off: its holder may go on, then others may. */
+  readonly brokenGraceMs: number;
   /** Distinct holders at a time while no DP fetches (distribution 3.2 rule 2: G = 3). */
   readonly maxHolders: number;
   /** Leases of one holder at a time. */
@@ -25,7 +28,8 @@ export interface GateSettings {
 }
 
 export const GATE_DEFAULTS: GateSettings = {
-  leaseTtlMs: 15_000,
+  leaseTtlMs: 5000,
+  brokenGraceMs: 1000,
   maxHolders: 3,
   maxLeases: 4,
   dpPatienceMs: 3000,
@@ -39,20 +43,24 @@ export interface Lease {
   readonly holder: EndpointId;
   readonly grantedMs: number;
   readonly expiresMs: number;
+  /** Its transfer broke off: the holder's other transfers do not renew it. */
+  readonly isBroken: boolean;
 }
 
 export interface GateState {
-  readonly leases: ReadonlyMap<number, Lease>;
+  readonly leases: Map<number, Lease>;
   /** Who was sent a fragment to its end: pages of `SERVED_PAGE` numbers into `holders`, 0 = nobody. */
-  readonly served: ReadonlyMap<number, Uint16Array>;
-  readonly holders: readonly EndpointId[];
-  /** Served within the last `unreachableAfterMs`: when. */
-  readonly servedMs: ReadonlyMap<number, number>;
-  readonly forcedMs: readonly number[];
-  readonly forced: Readonly<Record<ForceReason, number>>;
-  readonly firstMs: number | undefined;
-  readonly lastServedMs: number;
-  readonly dpProgressMs: number;
+  readonly served: Map<number, Uint16Array>;
+  /** Number `n` stands for `holders[n - 1]`. */
+  readonly holders: EndpointId[];
+  readonly ordinals: Map<EndpointId, number>;
+  /** Served within the last `unreachableAfterMs`: when, oldest first. */
+  readonly servedMs: Map<number, number>;
+  readonly forcedMs: number[];
+  readonly forced: Record<ForceReason, number>;
+  firstMs: number | undefined;
+  lastServedMs: number;
+  dpProgressMs: number;
 }
 
 export type GateEvent =
@@ -66,7 +74,8 @@ export type GateEvent =
       readonly dps: readonly EndpointId[];
     }
   | {
-      readonly type: "progress" | "served";
+      /** Bytes flow, the last byte has gone out, or the transfer ended before it. */
+      readonly type: "progress" | "served" | "broken";
       readonly endpoint: EndpointId;
       readonly index: number;
       readonly dps: readonly EndpointId[];
@@ -84,46 +93,109 @@ export interface GateAnswer {
   readonly retryAfterMs: number;
 }
 
-export const EMPTY_GATE: GateState = {
-  leases: new Map(),
-  served: new Map(),
-  holders: [],
-  servedMs: new Map(),
-  forcedMs: [],
-  forced: { holderUnreachable: 0, noProgress: 0 },
-  firstMs: undefined,
-  lastServedMs: 0,
-  dpProgressMs: 0,
-};
-
 const SERVED_PAGE = 1024;
 const RETRY_AFTER_MS = 1000;
 const NO_ANSWER: GateAnswer = { grants: [], leased: [], retryAfterMs: 0 };
 
+export function newGate(): GateState {
+  return {
+    leases: new Map(),
+    served: new Map(),
+    holders: [],
+    ordinals: new Map(),
+    servedMs: new Map(),
+    forcedMs: [],
+    forced: { holderUnreachable: 0, noProgress: 0 },
+    firstMs: undefined,
+    lastServedMs: 0,
+    dpProgressMs: 0,
+  };
+}
+
+/** Decides on one event and keeps what follows from it in `gate`. */
 export function step(
-  state: GateState,
+  gate: GateState,
   event: GateEvent,
   nowMs: number,
   settings: GateSettings = GATE_DEFAULTS,
-): { readonly state: GateState; readonly answer: GateAnswer } {
-  const current = forgetOld(state, nowMs, settings);
+): GateAnswer {
+  forgetOld(gate, nowMs, settings);
+  if (event.type === "request") return answerRequest(gate, event, { nowMs, settings });
+  const { endpoint, index } = event;
   switch (event.type) {
-    case "request":
-      return answerRequest(current, event, nowMs, settings);
+    case "served":
+      markServed(gate, index, endpoint, nowMs);
+      break;
     case "progress":
-    case "served": {
-      const isDp = event.dps.includes(event.endpoint);
-      const moved = { ...current, ...(isDp ? { dpProgressMs: nowMs } : {}) };
-      const { endpoint, index } = event;
-      const next =
-        event.type === "served"
-          ? markServed(moved, index, endpoint, nowMs)
-          : extend(moved, index, endpoint, nowMs + settings.leaseTtlMs);
-      return { state: next, answer: NO_ANSWER };
-    }
+      renewAll(gate, index, endpoint, nowMs + settings.leaseTtlMs);
+      break;
+    case "broken":
+      breakOff(gate, index, endpoint, nowMs + settings.brokenGraceMs);
+      return NO_ANSWER;
     default:
-      return event satisfies never;
+      event satisfies never;
   }
+  if (event.dps.includes(endpoint)) gate.dpProgressMs = nowMs;
+  return NO_ANSWER;
+}
+
+interface Moment {
+  readonly nowMs: number;
+  readonly settings: GateSettings;
+}
+
+function answerRequest(gate: GateState, event: GateRequest, moment: Moment): GateAnswer {
+  gate.firstMs ??= moment.nowMs;
+  for (const index of event.release) {
+    if (gate.leases.get(index)?.holder === event.endpoint) gate.leases.delete(index);
+  }
+  const grants: { index: number; expiresMs: number }[] = [];
+  const leased: { index: number; holder: EndpointId; isServed: boolean }[] = [];
+  const wanted = [...new Set(event.want)].slice(0, LEASE_MAX_FRAGMENTS);
+  for (const index of wanted) {
+    const { expiresMs, holder, isServed } = judge(gate, event, index, moment);
+    if (expiresMs !== undefined) grants.push({ index, expiresMs });
+    else if (holder !== undefined) leased.push({ index, holder, isServed });
+  }
+  if (event.dps.includes(event.endpoint) && grants.length > 0) gate.dpProgressMs = moment.nowMs;
+  const retryAfterMs = grants.length === 0 && wanted.length > 0 ? RETRY_AFTER_MS : 0;
+  return { grants, leased, retryAfterMs };
+}
+
+interface Verdict {
+  /** Set: granted. */
+  readonly expiresMs?: number;
+  readonly holder?: EndpointId;
+  readonly isServed: boolean;
+}
+
+function judge(gate: GateState, event: GateRequest, index: number, moment: Moment): Verdict {
+  const { nowMs, settings } = moment;
+  const { endpoint } = event;
+  const expiresMs = nowMs + settings.leaseTtlMs;
+  const lease = gate.leases.get(index);
+  if (lease?.holder === endpoint) {
+    gate.leases.set(index, { ...lease, expiresMs, isBroken: false });
+    return { expiresMs, isServed: false };
+  }
+  const sentTo = servedHolder(gate, index);
+  const dp = lease === undefined && sentTo === undefined ? busyDp(gate, event, moment) : undefined;
+  const holder = sentTo ?? lease?.holder ?? dp;
+  const isRefused = holder !== undefined || !mayHoldMore(gate, event, settings);
+  if (!isRefused) {
+    gate.leases.set(index, { holder: endpoint, grantedMs: nowMs, expiresMs, isBroken: false });
+    return { expiresMs, isServed: false };
+  }
+  // Nobody knows better that a sent copy is lost than the one it was sent to.
+  const force = event.force ?? (sentTo === endpoint ? "holderUnreachable" : undefined);
+  if (force !== undefined && mayForce(gate, force, index, moment)) {
+    // A forced grant is not a lease: the holder that it passes by keeps its own.
+    gate.forcedMs.push(nowMs);
+    gate.forced[force]++;
+    return { expiresMs, isServed: false };
+  }
+  const isServed = sentTo !== undefined;
+  return { isServed, ...(holder === undefined ? {} : { holder }) };
 }
 
 /** Who was sent this fragment, undefined for nobody. */
@@ -132,157 +204,75 @@ function servedHolder({ served, holders }: GateState, index: number): EndpointId
   return holders[ordinal - 1];
 }
 
-interface Decision {
-  readonly state: GateState;
-  readonly answer: GateAnswer;
-}
-
-function answerRequest(
-  before: GateState,
-  event: GateRequest,
-  nowMs: number,
-  settings: GateSettings,
-): Decision {
-  let state = released(before, event, nowMs);
-  const grants: { index: number; expiresMs: number }[] = [];
-  const leased: { index: number; holder: EndpointId; isServed: boolean }[] = [];
-  const wanted = [...new Set(event.want)].slice(0, LEASE_MAX_FRAGMENTS);
-  for (const index of wanted) {
-    const verdict = judge(state, event, index, { nowMs, settings });
-    state = verdict.state;
-    if (verdict.expiresMs !== undefined) grants.push({ index, expiresMs: verdict.expiresMs });
-    else if (verdict.holder !== undefined) {
-      leased.push({ index, holder: verdict.holder, isServed: verdict.isServed });
-    }
-  }
-  const isDp = event.dps.includes(event.endpoint);
-  if (isDp && grants.length > 0) state = { ...state, dpProgressMs: nowMs };
-  const retryAfterMs = grants.length === 0 && wanted.length > 0 ? RETRY_AFTER_MS : 0;
-  return { state, answer: { grants, leased, retryAfterMs } };
-}
-
-interface Verdict {
-  readonly state: GateState;
-  /** Set: granted. */
-  readonly expiresMs?: number;
-  readonly holder?: EndpointId;
-  readonly isServed: boolean;
-}
-interface Moment {
-  readonly nowMs: number;
-  readonly settings: GateSettings;
-}
-
-function judge(state: GateState, event: GateRequest, index: number, moment: Moment): Verdict {
-  const { nowMs, settings } = moment;
-  const expiresMs = nowMs + settings.leaseTtlMs;
-  const lease = state.leases.get(index);
-  if (lease?.holder === event.endpoint) {
-    return { state: granted(state, index, { ...lease, expiresMs }), expiresMs, isServed: false };
-  }
-  const sentTo = servedHolder(state, index);
-  const dp = lease === undefined && sentTo === undefined ? busyDp(state, event, moment) : undefined;
-  const holder = sentTo ?? lease?.holder ?? dp;
-  const isRefused = holder !== undefined || !mayHoldMore(state, event, settings);
-  if (!isRefused) {
-    const own = { holder: event.endpoint, grantedMs: nowMs, expiresMs };
-    return { state: granted(state, index, own), expiresMs, isServed: false };
-  }
-  // Nobody knows better that a sent copy is lost than the one it was sent to.
-  const force = event.force ?? (sentTo === event.endpoint ? "holderUnreachable" : undefined);
-  if (force !== undefined && mayForce(state, force, index, moment)) {
-    return { state: countForced(state, force, nowMs), expiresMs, isServed: false };
-  }
-  const isServed = sentTo !== undefined;
-  return { state, isServed, ...(holder === undefined ? {} : { holder }) };
-}
-
 /** The DP that others have to wait for: it fetches, or it was given its time to begin. */
-function busyDp(state: GateState, event: GateRequest, moment: Moment): EndpointId | undefined {
+function busyDp(gate: GateState, event: GateRequest, moment: Moment): EndpointId | undefined {
   const [dp] = event.dps;
   if (dp === undefined || event.dps.includes(event.endpoint)) return undefined;
-  const progressMs = Math.max(state.dpProgressMs, state.firstMs ?? moment.nowMs);
+  const progressMs = Math.max(gate.dpProgressMs, gate.firstMs ?? moment.nowMs);
   return moment.nowMs - progressMs < moment.settings.dpPatienceMs ? dp : undefined;
 }
 
-function mayHoldMore(state: GateState, event: GateRequest, settings: GateSettings): boolean {
-  const own = [...state.leases.values()].filter(({ holder }) => holder === event.endpoint).length;
-  if (event.dps.includes(event.endpoint)) return own < LEASE_MAX_FRAGMENTS;
-  const holders = new Set([...state.leases.values()].map(({ holder }) => holder));
-  const isHolder = own > 0;
-  return own < settings.maxLeases && (isHolder || holders.size < settings.maxHolders);
+// Leases are few (a handful of holders), whatever the size of the package: looking at all is cheap.
+function mayHoldMore(gate: GateState, event: GateRequest, settings: GateSettings): boolean {
+  const holders = [...gate.leases.values()].map(({ holder }) => holder);
+  const ownCount = holders.filter((holder) => holder === event.endpoint).length;
+  if (event.dps.includes(event.endpoint)) return ownCount < LEASE_MAX_FRAGMENTS;
+  const isHolder = ownCount > 0;
+  return ownCount < settings.maxLeases && (isHolder || new Set(holders).size < settings.maxHolders);
 }
 
-function mayForce(state: GateState, reason: ForceReason, index: number, moment: Moment): boolean {
+function mayForce(gate: GateState, reason: ForceReason, index: number, moment: Moment): boolean {
   const { nowMs, settings } = moment;
-  if (state.forcedMs.length >= settings.forcedLimit) return false;
-  const firstMs = state.firstMs ?? nowMs;
+  if (gate.forcedMs.length >= settings.forcedLimit) return false;
+  const firstMs = gate.firstMs ?? nowMs;
   if (reason === "noProgress") {
-    return nowMs - Math.max(state.lastServedMs, firstMs) >= settings.noProgressAfterMs;
+    return nowMs - Math.max(gate.lastServedMs, firstMs) >= settings.noProgressAfterMs;
   }
   // A served mark without its time is older than the patience: such times are forgotten.
-  const isServed = servedHolder(state, index) !== undefined;
+  const isServed = servedHolder(gate, index) !== undefined;
   const markedMs = isServed
-    ? (state.servedMs.get(index) ?? 0)
-    : (state.leases.get(index)?.grantedMs ?? firstMs);
+    ? (gate.servedMs.get(index) ?? 0)
+    : (gate.leases.get(index)?.grantedMs ?? firstMs);
   return nowMs - markedMs >= settings.unreachableAfterMs;
 }
 
-// A forced grant is not a lease: the holder that it passes by keeps its own.
-function countForced(state: GateState, reason: ForceReason, nowMs: number): GateState {
-  return {
-    ...state,
-    forcedMs: [...state.forcedMs, nowMs],
-    forced: { ...state.forced, [reason]: state.forced[reason] + 1 },
-  };
-}
-
-function granted(state: GateState, index: number, lease: Lease): GateState {
-  return { ...state, leases: new Map(state.leases).set(index, lease) };
-}
-
-function released(state: GateState, event: GateRequest, nowMs: number): GateState {
-  const leases = new Map(state.leases);
-  for (const index of event.release) {
-    if (leases.get(index)?.holder === event.endpoint) leases.delete(index);
+// Whoever receives one fragment is alive: its next ones wait for the line, not for it.
+function renewAll(gate: GateState, index: number, holder: EndpointId, expiresMs: number): void {
+  for (const [at, lease] of gate.leases) {
+    const isRenewed = lease.holder === holder && (at === index || !lease.isBroken);
+    if (isRenewed) gate.leases.set(at, { ...lease, expiresMs, isBroken: false });
   }
-  return { ...state, leases, firstMs: state.firstMs ?? nowMs };
 }
 
-function extend(state: GateState, index: number, holder: EndpointId, expiresMs: number): GateState {
-  const lease = state.leases.get(index);
-  return lease?.holder === holder ? granted(state, index, { ...lease, expiresMs }) : state;
+function breakOff(gate: GateState, index: number, holder: EndpointId, endMs: number): void {
+  const lease = gate.leases.get(index);
+  if (lease?.holder !== holder) return;
+  const expiresMs = Math.min(lease.expiresMs, endMs);
+  gate.leases.set(index, { ...lease, expiresMs, isBroken: true });
 }
 
-function markServed(
-  state: GateState,
-  index: number,
-  endpoint: EndpointId,
-  nowMs: number,
-): GateState {
-  const known = state.holders.indexOf(endpoint);
-  const holders = known < 0 ? [...state.holders, endpoint] : state.holders;
+function markServed(gate: GateState, index: number, endpoint: EndpointId, nowMs: number): void {
+  const ordinal = gate.ordinals.get(endpoint) ?? gate.holders.push(endpoint);
+  gate.ordinals.set(endpoint, ordinal);
   const place = Math.floor(index / SERVED_PAGE);
-  const page = Uint16Array.from(state.served.get(place) ?? new Uint16Array(SERVED_PAGE));
-  page[index % SERVED_PAGE] = known < 0 ? holders.length : known + 1;
-  const leases = new Map(state.leases);
-  leases.delete(index);
-  return {
-    ...state,
-    leases,
-    holders,
-    served: new Map(state.served).set(place, page),
-    servedMs: new Map(state.servedMs).set(index, nowMs),
-    lastServedMs: nowMs,
-  };
+  const page = gate.served.get(place) ?? new Uint16Array(SERVED_PAGE);
+  page[index % SERVED_PAGE] = ordinal;
+  gate.served.set(place, page);
+  gate.leases.delete(index);
+  // Set anew, so that the map stays in the order of time.
+  gate.servedMs.delete(index);
+  gate.servedMs.set(index, nowMs);
+  gate.lastServedMs = nowMs;
 }
 
-function forgetOld(state: GateState, nowMs: number, settings: GateSettings): GateState {
-  const isRecent = (atMs: number): boolean => nowMs - atMs < settings.unreachableAfterMs;
-  return {
-    ...state,
-    leases: new Map([...state.leases].filter(([, { expiresMs }]) => expiresMs > nowMs)),
-    servedMs: new Map([...state.servedMs].filter(([, atMs]) => isRecent(atMs))),
-    forcedMs: state.forcedMs.filter((atMs) => nowMs - atMs < settings.forcedWindowMs),
-  };
+function forgetOld(gate: GateState, nowMs: number, settings: GateSettings): void {
+  for (const [index, { expiresMs }] of gate.leases) {
+    if (expiresMs <= nowMs) gate.leases.delete(index);
+  }
+  for (const [index, atMs] of gate.servedMs) {
+    if (nowMs - atMs < settings.unreachableAfterMs) break;
+    gate.servedMs.delete(index);
+  }
+  const isOver = (atMs: number): boolean => nowMs - atMs >= settings.forcedWindowMs;
+  while (gate.forcedMs[0] !== undefined && isOver(gate.forcedMs[0])) gate.forcedMs.shift();
 }

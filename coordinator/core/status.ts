@@ -5,6 +5,7 @@ import type { SourceBytes } from "../../protocol/check-in.ts";
 import type { Digest, EndpointId, EndpointName, SiteName } from "../../protocol/ids.ts";
 import type { Match } from "../../protocol/manifest.ts";
 import type {
+  Notice,
   PackageAnswer,
   Status,
   StatusEndpoint,
@@ -56,15 +57,18 @@ export interface StatusInput {
   readonly sites: readonly SiteName[];
   readonly packages: readonly StatusPackage[];
   readonly traffic: readonly StatusTraffic[];
+  readonly notices: readonly Notice[];
 }
 
 const NO_BYTES: SourceBytes = { local: 0, peer: 0, dp: 0, origin: 0 };
 
-export function statusOfFleet({ members, sites, packages, traffic }: StatusInput): Status {
+export function statusOfFleet(input: StatusInput): Status {
+  const { members, sites, packages, traffic, notices } = input;
   return {
     endpoints: members.map(endpointStatus),
     sites: sites.map((name) => siteStatus(name, { members, packages, traffic })),
     packages: packages.map(packageAnswer),
+    notices: [...notices],
   };
 }
 
@@ -162,7 +166,7 @@ function waitingJob(ref: WaitingJob["ref"], reason: string, sinceMs: number): St
 
 function siteStatus(
   name: SiteName,
-  { members, packages, traffic }: Omit<StatusInput, "sites">,
+  { members, packages, traffic }: Omit<StatusInput, "sites" | "notices">,
 ): StatusSite {
   const own = traffic.filter(({ site, originBytes }) => site === name && originBytes > 0);
   const originBytes = sum(own.map((entry) => entry.originBytes));

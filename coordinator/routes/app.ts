@@ -20,6 +20,7 @@ import { addJoinRoute } from "./join-route.ts";
 import { addOperatorRoutes } from "./operator-routes.ts";
 import type { Parts } from "./parts.ts";
 import { addPublishRoutes } from "./publish-routes.ts";
+import { addRenewalRoutes } from "./renewal-routes.ts";
 import { addReportRoute } from "./report-route.ts";
 import { requireOperator, requireSession } from "./session.ts";
 import { addStatusRoute } from "./status-route.ts";
@@ -77,6 +78,7 @@ export async function buildApp(
     addReportRoute,
     addOperatorRoutes,
     addPublishRoutes,
+    addRenewalRoutes,
     addStatusRoute,
   ]) {
     add(app, parts);

@@ -2,6 +2,7 @@
  * Check-in: place the endpoint, plan for it, and answer with what it does not have yet. All that counts in
  * the answer is signed; an unchanged endpoint gets the freshness statement alone (OCS-7, OCS-15).
  */
+import type { KeyObject } from "node:crypto";
 import {
   CheckInAnswerSchema,
   parseCheckInRequest,
@@ -16,7 +17,7 @@ import {
   type Envelope,
 } from "../../protocol/dsse.ts";
 import { DeployError } from "../../protocol/errors.ts";
-import { publicKeyOf, targetPathOf } from "../../protocol/ids.ts";
+import { publicKeyOf, targetPathOf, type EndpointId, type SiteName } from "../../protocol/ids.ts";
 import { CHECK_IN_REQUEST_MAX_BYTES } from "../../protocol/limits.ts";
 import { plainAddress } from "../../protocol/location-match.ts";
 import { placeEndpoint } from "../core/placement.ts";
@@ -24,7 +25,7 @@ import { TABLES, type EndpointRecord, type Presence } from "../store/tables.ts";
 import { catalogBundle } from "../trust/catalog.ts";
 import { directiveDigest, signFreshness } from "../trust/statements.ts";
 import type { App } from "./app-type.ts";
-import { currentDirective } from "./directives.ts";
+import { directiveFinder, type CurrentDirective } from "./directives.ts";
 import { membershipMaker, rosterMaker } from "./memberships.ts";
 import type { Parts } from "./parts.ts";
 import { sessionBearer } from "./session.ts";
@@ -43,6 +44,9 @@ export function addCheckInRoute(app: App, parts: Parts): void {
     membershipMaker(parts),
     (request, { id }, nowMs) => renewedSession(parts, request.held.sessionMs, id, nowMs),
   ];
+  const findDirective = directiveFinder(parts);
+  const place = placer(parts);
+  const open = opener(parts);
   app.post(
     "/v1/check-in",
     {
@@ -52,10 +56,13 @@ export function addCheckInRoute(app: App, parts: Parts): void {
     },
     async (request) => {
       const nowMs = parts.now();
-      const { checkIn, record } = openCheckIn(parts, request.body);
-      const hasMoved = notePresence(parts, checkIn, record, { publicAddress: request.ip, nowMs });
+      const { checkIn, record } = open(request.body);
+      const publicAddress = plainAddress(request.ip);
+      const site = place(checkIn, record, publicAddress);
+      const hasMoved = notePresence(parts, checkIn, record, { site, publicAddress, nowMs });
       if (hasMoved) await parts.presence.flush();
-      const answer = await trustedAnswer(parts, checkIn, record, nowMs);
+      const directive = await findDirective(record, nowMs);
+      const answer = trustedAnswer(parts, checkIn, { record, nowMs, ...directive });
       return issues.reduce<CheckInAnswer>(
         (whole, issue) => ({ ...whole, ...issue(checkIn, record, nowMs) }),
         answer,
@@ -64,44 +71,75 @@ export function addCheckInRoute(app: App, parts: Parts): void {
   );
 }
 
-function openCheckIn(
-  { records }: Parts,
-  envelope: Envelope,
-): { readonly checkIn: CheckInRequest; readonly record: EndpointRecord } {
-  const { endpoint } = parseCheckInRequest(peekStatement(envelope, CHECK_IN_REQUEST_MAX_BYTES));
-  const record = records.get(TABLES.endpoints, endpoint);
-  if (record === undefined) {
-    throw new DeployError("AUTH_REFUSED", { problem: "this endpoint has not joined the fleet" });
-  }
-  const checkIn = openStatement(
-    "check-in",
-    envelope,
-    ed25519PublicKey(publicKeyOf(endpoint)),
-    parseCheckInRequest,
-    CHECK_IN_REQUEST_MAX_BYTES,
-  );
-  return { checkIn, record };
+interface Opened {
+  readonly checkIn: CheckInRequest;
+  readonly record: EndpointRecord;
+}
+
+function opener({ records }: Parts): (envelope: Envelope) => Opened {
+  const keys = new Map<EndpointId, KeyObject>();
+  return (envelope) => {
+    const { endpoint } = parseCheckInRequest(peekStatement(envelope, CHECK_IN_REQUEST_MAX_BYTES));
+    const record = records.get(TABLES.endpoints, endpoint);
+    if (record === undefined) {
+      throw new DeployError("AUTH_REFUSED", { problem: "this endpoint has not joined the fleet" });
+    }
+    const key = keys.get(endpoint) ?? ed25519PublicKey(publicKeyOf(endpoint));
+    keys.set(endpoint, key);
+    const checkIn = openStatement(
+      "check-in",
+      envelope,
+      key,
+      parseCheckInRequest,
+      CHECK_IN_REQUEST_MAX_BYTES,
+    );
+    return { checkIn, record };
+  };
+}
+
+/** Places an endpoint again only where its facts or the sites have changed. */
+function placer({ records, presence, sites }: Parts) {
+  const placedAt = new Map<EndpointId, number>();
+  return (
+    { facts }: CheckInRequest,
+    { id, homeSite }: EndpointRecord,
+    publicAddress: string,
+  ): SiteName | undefined => {
+    const revision = records.revision(TABLES.sites);
+    const before = presence.get(id);
+    const isSame =
+      before !== undefined &&
+      placedAt.get(id) === revision &&
+      before.publicAddress === publicAddress &&
+      JSON.stringify(before.facts) === JSON.stringify(facts);
+    if (isSame) return before.site;
+    placedAt.set(id, revision);
+    return placeEndpoint({ facts, publicAddress, homeSite, sites: sites.ordered() });
+  };
+}
+
+interface Seen {
+  readonly site: SiteName | undefined;
+  readonly publicAddress: string;
+  readonly nowMs: number;
 }
 
 /** Whether something changed that others act on. Throws CHECK_IN_REPLAYED. */
 function notePresence(
-  { records, presence }: Parts,
+  { presence }: Parts,
   checkIn: CheckInRequest,
   record: EndpointRecord,
-  seen: { readonly publicAddress: string; readonly nowMs: number },
+  { site, publicAddress, nowMs }: Seen,
 ): boolean {
   const { facts, counter, listen, os, arch, nodeVersion, bytes } = checkIn;
   const before = presence.get(record.id);
   if (before !== undefined && counter <= before.counter) {
     throw new DeployError("CHECK_IN_REPLAYED", { counter });
   }
-  const publicAddress = plainAddress(seen.publicAddress);
-  const sites = [...records.all(TABLES.sites)].sort((a, b) => a.order - b.order);
-  const site = placeEndpoint({ facts, publicAddress, homeSite: record.homeSite, sites });
-  const now: Presence = {
+  const presenceNow: Presence = {
     counter,
-    seenMs: seen.nowMs,
-    gapMs: before === undefined ? 0 : Math.max(0, seen.nowMs - before.seenMs),
+    seenMs: nowMs,
+    gapMs: before === undefined ? 0 : Math.max(0, nowMs - before.seenMs),
     facts,
     publicAddress,
     ...(site === undefined ? {} : { site }),
@@ -111,23 +149,25 @@ function notePresence(
     nodeVersion,
     bytes,
   };
-  presence.note(record.id, now);
+  presence.note(record.id, presenceNow);
   return before === undefined || before.site !== site || before.listen.join() !== listen.join();
 }
 
-async function trustedAnswer(
-  parts: Parts,
+interface InForce extends CurrentDirective {
+  readonly record: EndpointRecord;
+  readonly nowMs: number;
+}
+
+function trustedAnswer(
+  { catalog, director }: Parts,
   { nonce, held }: CheckInRequest,
-  record: EndpointRecord,
-  nowMs: number,
-): Promise<CheckInAnswer> {
-  const { directive, refs } = await currentDirective(parts, record, nowMs);
-  const { catalog, online } = parts;
+  { directive, refs, record, nowMs }: InForce,
+): CheckInAnswer {
   const needsDirective = held.directive !== directive.version;
   // A new directive may name a bin that the endpoint has not needed before.
   const needsCatalog = needsDirective || held.catalog !== catalog.version();
   return {
-    freshness: signFreshness(online, {
+    freshness: signFreshness(director, {
       v: 1,
       endpoint: record.id,
       nonce,

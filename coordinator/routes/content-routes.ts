@@ -21,7 +21,6 @@ import type { OpenBlob } from "../store/fragment-folder.ts";
 import type { Grant } from "../store/gate-book.ts";
 import { readContent, type PackageContent } from "../store/package-content.ts";
 import { callerOf, type App } from "./app-type.ts";
-import { activeDps } from "./memberships.ts";
 import type { Parts } from "./parts.ts";
 import { gateSite, requireAssigned } from "./planning.ts";
 
@@ -68,13 +67,22 @@ export function addContentRoutes(app: App, parts: Parts): void {
         const last = blob.sizeBytes - 1;
         reply.status(206).header("content-range", `bytes ${fromByte}-${last}/${blob.sizeBytes}`);
       }
+      // Only what the connection has taken to the last byte counts as served.
+      const closed = new AbortController();
+      reply.raw.once("close", () => {
+        closed.abort();
+        tellGate(parts, endpoint, grant, reply.raw.writableFinished ? "served" : "broken");
+      });
       return reply
         .type("application/octet-stream")
         .header("content-length", blob.sizeBytes - fromByte)
         .send(
-          Readable.from(countedBytes(parts, endpoint, grant, { blob, fromByte }), {
-            objectMode: false,
-          }),
+          Readable.from(
+            countedBytes(parts, endpoint, grant, { blob, fromByte, signal: closed.signal }),
+            {
+              objectMode: false,
+            },
+          ),
         );
     },
   );
@@ -116,7 +124,7 @@ function answerLeases(
       want: [...askedAs.keys()],
       release: request.release.map((index) => standingIndex(content, index)),
       force: request.force,
-      dps: activeDps(parts, place.site, nowMs, DP_SEEN_WITHIN_MS),
+      dps: parts.sites.activeDps(place.site, nowMs, DP_SEEN_WITHIN_MS),
     },
     nowMs,
   );
@@ -172,24 +180,35 @@ function rangeStart(range: string | undefined, sizeBytes: number): number {
   return fromByte;
 }
 
+function tellGate(
+  parts: Parts,
+  endpoint: EndpointId,
+  grant: Grant,
+  type: "progress" | "served" | "broken",
+): void {
+  const nowMs = parts.now();
+  const dps = parts.sites.activeDps(grant.site, nowMs, DP_SEEN_WITHIN_MS);
+  parts.gate.send(grant, { type, endpoint, index: grant.index, dps }, nowMs);
+}
+
+interface Transfer {
+  readonly blob: OpenBlob;
+  readonly fromByte: number;
+  /** The connection is closed: nothing that is read from then on reaches anybody. */
+  readonly signal: AbortSignal;
+}
+
 async function* countedBytes(
   parts: Parts,
   endpoint: EndpointId,
   grant: Grant,
-  { blob, fromByte }: { readonly blob: OpenBlob; readonly fromByte: number },
+  { blob, fromByte, signal }: Transfer,
 ): AsyncGenerator<Buffer> {
-  let position = fromByte;
-  const send = (type: "progress" | "served"): void => {
-    const nowMs = parts.now();
-    const dps = activeDps(parts, grant.site, nowMs, DP_SEEN_WITHIN_MS);
-    parts.presence.touch(endpoint, nowMs);
-    parts.gate.send(grant, { type, endpoint, index: grant.index, dps }, nowMs);
-  };
   for await (const part of blob.read(fromByte)) {
-    position += part.length;
+    if (signal.aborted) return;
     parts.gate.addOriginBytes(grant, part.length);
-    send("progress");
+    parts.presence.touch(endpoint, parts.now());
+    tellGate(parts, endpoint, grant, "progress");
     yield part;
   }
-  if (position === blob.sizeBytes) send("served");
 }

@@ -3,7 +3,12 @@
  * half of its life is over. Versions only grow, also over restarts.
  */
 import type { DirectiveTarget } from "../../protocol/directive.ts";
-import { packageRefText, targetPathOf, type PackageRef } from "../../protocol/ids.ts";
+import {
+  packageRefText,
+  targetPathOf,
+  type EndpointId,
+  type PackageRef,
+} from "../../protocol/ids.ts";
 import { canonicalText } from "../../protocol/json.ts";
 import type { Plan } from "../core/plan.ts";
 import { digestOf } from "../store/catalog-shelf.ts";
@@ -25,30 +30,55 @@ export interface CurrentDirective {
   readonly refs: readonly PackageRef[];
 }
 
-export async function currentDirective(
+interface Known extends CurrentDirective {
+  /** What it was made from. */
+  readonly plan: Plan;
+  readonly gateSite: string;
+}
+
+type FindDirective = (record: EndpointRecord, nowMs: number) => Promise<CurrentDirective>;
+
+export function directiveFinder(parts: Parts): FindDirective {
+  const known = new Map<EndpointId, Known>();
+  return async (record, nowMs) => {
+    const plan = planFor(parts, record);
+    const site = gateSite(parts, record.id);
+    const last = known.get(record.id);
+    const isSame = last?.plan === plan && last.gateSite === site;
+    if (isSame && isYoung(last.directive, nowMs)) return last;
+    const current = await makeDirective(parts, record, plan, nowMs);
+    known.set(record.id, { ...current, plan, gateSite: site });
+    return current;
+  };
+}
+
+async function makeDirective(
   parts: Parts,
   record: EndpointRecord,
+  plan: Plan,
   nowMs: number,
 ): Promise<CurrentDirective> {
+  const targets = entriesOf(parts, record, plan);
+  const refs = [
+    ...new Map(plan.instructions.map(({ ref }) => [packageRefText(ref), ref])).values(),
+  ];
+  const content = digestOf(canonicalText(targets));
   return parts.records.change(() => {
-    const known = parts.records.get(TABLES.directives, record.id);
-    const plan = planFor(parts, record);
-    const targets = entriesOf(parts, record, plan);
-    const refs = [
-      ...new Map(plan.instructions.map(({ ref }) => [packageRefText(ref), ref])).values(),
-    ];
-    const content = digestOf(canonicalText(targets));
-    const isFresh = known !== undefined && nowMs - known.signedMs < EXPIRY_MS.director / 2;
-    if (isFresh && known.content === content) {
-      return { changes: [], result: { directive: known, refs } };
+    const stored = parts.records.get(TABLES.directives, record.id);
+    if (stored?.content === content && isYoung(stored, nowMs)) {
+      return { changes: [], result: { directive: stored, refs } };
     }
-    const version = (known?.version ?? 0) + 1;
+    const version = (stored?.version ?? 0) + 1;
     const { online } = parts;
     const files = signDirective({ online, endpoint: record.id, version, targets, nowMs });
     const directive = { version, content, signedMs: nowMs, files };
     const changes = [setRecord(TABLES.directives, record.id, directive)];
     return { changes, result: { directive, refs } };
   });
+}
+
+function isYoung({ signedMs }: DirectiveRecord, nowMs: number): boolean {
+  return nowMs - signedMs < EXPIRY_MS.director / 2;
 }
 
 function entriesOf(parts: Parts, record: EndpointRecord, plan: Plan): readonly DirectiveEntry[] {

@@ -19,6 +19,7 @@ import { DeployError } from "../../protocol/errors.ts";
 import { parseEndpointName, publicKeyOf, type EndpointName } from "../../protocol/ids.ts";
 import { joinProof } from "../../protocol/join-token.ts";
 import { CHECK_IN_REQUEST_MAX_BYTES } from "../../protocol/limits.ts";
+import { isSmallOrderKey } from "../../protocol/trust/small-order.ts";
 import { setRecord, type RecordChange } from "../store/records.ts";
 import { TABLES, type EndpointRecord, type TokenRecord } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
@@ -58,7 +59,12 @@ export function addJoinRoute(app: App, parts: Parts): void {
 
 async function join(parts: Parts, envelope: Envelope, nowMs: number): Promise<JoinAnswer> {
   const claimed = parseJoinRequest(peekStatement(envelope, CHECK_IN_REQUEST_MAX_BYTES));
-  const key = ed25519PublicKey(publicKeyOf(claimed.endpoint));
+  const publicKey = publicKeyOf(claimed.endpoint);
+  // trust E8: anybody can sign under such a key, so it would be nobody's identity.
+  if (isSmallOrderKey(publicKey)) {
+    throw new DeployError("JOIN_REFUSED", { problem: "the key of the endpoint is of small order" });
+  }
+  const key = ed25519PublicKey(publicKey);
   const request = openStatement(
     "join",
     envelope,

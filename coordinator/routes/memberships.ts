@@ -7,7 +7,8 @@ import type { Envelope } from "../../protocol/dsse.ts";
 import { parseSiteName, type EndpointId } from "../../protocol/ids.ts";
 import { canonicalText } from "../../protocol/json.ts";
 import { digestOf } from "../store/catalog-shelf.ts";
-import { TABLES, type EndpointRecord, type Presence } from "../store/tables.ts";
+import type { SiteListing } from "../store/site-book.ts";
+import type { EndpointRecord } from "../store/tables.ts";
 import { signMembership, signRoster } from "../trust/statements.ts";
 import type { Parts } from "./parts.ts";
 
@@ -17,7 +18,6 @@ export const NO_SITE_PREFIX = "none.";
 const MEMBERSHIP_LIFE_MS = 24 * 3_600_000;
 const PEERS_MAX = 500;
 const DPS_MAX = 16;
-const SEEN_WITHIN_MS = 120_000;
 
 type Issue = (
   request: CheckInRequest,
@@ -25,7 +25,7 @@ type Issue = (
   nowMs: number,
 ) => Partial<CheckInAnswer>;
 
-export function membershipMaker({ presence, online, fleet }: Parts): Issue {
+export function membershipMaker({ presence, director, fleet }: Parts): Issue {
   const issued = new Map<EndpointId, string>();
   return ({ held }, { id, isDp }, nowMs) => {
     const site = presence.get(id)?.site ?? parseSiteName(NO_SITE_PREFIX + id);
@@ -42,46 +42,55 @@ export function membershipMaker({ presence, online, fleet }: Parts): Issue {
       role,
       notAfterMs,
     } as const;
-    return { membership: signMembership(online, membership) };
+    return { membership: signMembership(director, membership) };
   };
 }
 
 interface IssuedRoster {
+  /** What the content was made from. */
+  readonly listing: SiteListing | undefined;
+  readonly publicAddress: string;
   readonly content: string;
   readonly version: number;
   readonly envelope: Envelope;
 }
 
-export function rosterMaker(parts: Parts): Issue {
+export function rosterMaker({ presence, sites, director }: Parts): Issue {
   const issued = new Map<EndpointId, IssuedRoster>();
-  return ({ held }, record, nowMs) => {
-    const roster = rosterContent(parts, record, nowMs);
+  return ({ held }, { id }, nowMs) => {
+    const own = presence.get(id);
+    const listing = own?.site === undefined ? undefined : sites.at(own.site, nowMs);
+    const publicAddress = own?.publicAddress ?? "::";
+    const last = issued.get(id);
+    const isSame = last?.listing === listing && last?.publicAddress === publicAddress;
+    if (last !== undefined && isSame) {
+      return last.version === held.roster ? {} : { roster: last.envelope };
+    }
+    const roster = rosterContent(id, publicAddress, listing);
     const content = digestOf(canonicalText(roster));
-    const last = issued.get(record.id);
     if (last?.content === content) {
+      issued.set(id, { ...last, listing, publicAddress });
       return last.version === held.roster ? {} : { roster: last.envelope };
     }
     // What the endpoint holds counts too: this coordinator may have been started since.
     const newest = Math.max(last?.version ?? 0, held.roster);
     const version = Math.min(newest + 1, Number.MAX_SAFE_INTEGER);
-    const envelope = signRoster(parts.online, { ...roster, version });
-    issued.set(record.id, { content, version, envelope });
+    const envelope = signRoster(director, { ...roster, version });
+    issued.set(id, { listing, publicAddress, content, version, envelope });
     return { roster: envelope };
   };
 }
 
 function rosterContent(
-  parts: Parts,
-  { id }: EndpointRecord,
-  nowMs: number,
+  id: EndpointId,
+  publicAddress: string,
+  listing: SiteListing | undefined,
 ): Omit<Roster, "version"> {
-  const own = parts.presence.get(id);
-  const shared = { v: 1 as const, endpoint: id, publicAddress: own?.publicAddress ?? "::" };
-  const site = own?.site === undefined ? undefined : parts.records.get(TABLES.sites, own.site);
-  if (site === undefined) return { ...shared, epoch: 0, criteria: [], dps: [], peers: [] };
-  const others = membersOf(parts, site.name, nowMs).filter((member) => member.record.id !== id);
-  const dps = others.filter(({ record }) => record.isDp);
-  const peers = others.filter(({ record }) => !record.isDp);
+  const shared = { v: 1 as const, endpoint: id, publicAddress };
+  if (listing === undefined) return { ...shared, epoch: 0, criteria: [], dps: [], peers: [] };
+  const { site } = listing;
+  const dps = listing.dps.filter(({ record }) => record.id !== id);
+  const peers = listing.peers.filter(({ record }) => record.id !== id);
   return {
     ...shared,
     site: site.name,
@@ -94,42 +103,4 @@ function rosterContent(
       return { endpoint: record.id, addresses: seen.listen };
     }),
   };
-}
-
-interface Member {
-  readonly record: EndpointRecord;
-  readonly seen: Presence;
-}
-
-/** Endpoints at the site that were seen lately, in the order of their joining. */
-function membersOf(parts: Parts, site: string, nowMs: number): readonly Member[] {
-  return parts.records
-    .all(TABLES.endpoints)
-    .flatMap((record) => {
-      const seen = parts.presence.get(record.id);
-      const isHere = seen?.site === site && isSeenLately(parts, record.id, seen, nowMs);
-      return isHere ? [{ record, seen }] : [];
-    })
-    .sort((a, b) => a.record.joinedMs - b.record.joinedMs || (a.record.id < b.record.id ? -1 : 1));
-}
-
-function isSeenLately({ presence }: Parts, id: EndpointId, seen: Presence, nowMs: number): boolean {
-  const lastMs = Math.max(seen.seenMs, presence.activeMs(id));
-  return nowMs - lastMs < Math.max(SEEN_WITHIN_MS, 3 * seen.gapMs);
-}
-
-/** Enabled DPs at a site that spoke to the coordinator within `withinMs`. */
-export function activeDps(
-  parts: Parts,
-  site: string,
-  nowMs: number,
-  withinMs: number,
-): readonly EndpointId[] {
-  return parts.records
-    .all(TABLES.endpoints)
-    .filter(({ id, isDp }) => {
-      const seen = parts.presence.get(id);
-      return isDp && seen?.site === site && nowMs - parts.presence.activeMs(id) < withinMs;
-    })
-    .map(({ id }) => id);
 }

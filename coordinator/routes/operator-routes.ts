@@ -130,7 +130,7 @@ async function setDp(parts: Parts, nameOrId: string, isEnabled: boolean) {
 async function deploy(parts: Parts, input: DeploymentInput): Promise<DeploymentAnswer> {
   const { records, now } = parts;
   return records.change(() => {
-    const endpoint = requireTarget(parts, input);
+    const { endpoint, isActive } = requireTarget(parts, input);
     const known = records.all(TABLES.deployments);
     const same = known.find((other) => isSameDeployment(other, input, endpoint));
     const record: DeploymentRecord = same ?? {
@@ -146,21 +146,25 @@ async function deploy(parts: Parts, input: DeploymentInput): Promise<DeploymentA
       .filter((other) => isDeployedTo(parts, record, other))
       .map((other) => other.name);
     const changes = same === undefined ? [setRecord(TABLES.deployments, id, record)] : [];
-    return { changes, result: { id, name, version, target, endpoints } };
+    return { changes, result: { id, name, version, target, endpoints, isActive } };
   });
 }
 
 function requireTarget(
   parts: Parts,
   { name, version, target }: DeploymentInput,
-): EndpointId | undefined {
+): { readonly endpoint: EndpointId | undefined; readonly isActive: boolean } {
   const ref = packageRefText({ name, version });
-  if (parts.records.get(TABLES.packages, ref) === undefined) throw notFound(`package ${ref}`);
-  if (target.kind === "endpoint") return requireEndpoint(parts, target.name).id;
+  const known = parts.records.get(TABLES.packages, ref);
+  if (known === undefined) throw notFound(`package ${ref}`);
+  const { isActive } = known;
+  if (target.kind === "endpoint") {
+    return { endpoint: requireEndpoint(parts, target.name).id, isActive };
+  }
   if (target.kind === "site" && parts.records.get(TABLES.sites, target.name) === undefined) {
     throw notFound(`site ${target.name}`);
   }
-  return undefined;
+  return { endpoint: undefined, isActive };
 }
 
 function isSameDeployment(

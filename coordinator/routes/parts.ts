@@ -1,17 +1,22 @@
 /**
  * What the routes work with; put together in main.ts.
  */
+import type { KeyObject } from "node:crypto";
 import type { Fleet } from "../../protocol/check-in.ts";
 import type { CatalogShelf } from "../store/catalog-shelf.ts";
 import type { FragmentFolder } from "../store/fragment-folder.ts";
 import type { GateBook } from "../store/gate-book.ts";
+import type { PlanBook } from "../store/plan-book.ts";
 import type { PresenceBook } from "../store/presence-book.ts";
 import type { Records } from "../store/records.ts";
+import type { SiteBook } from "../store/site-book.ts";
 import type { OnlineKeys } from "../trust/fleet-keys.ts";
 
 export interface Parts {
   readonly records: Records;
   readonly presence: PresenceBook;
+  readonly plans: PlanBook;
+  readonly sites: SiteBook;
   readonly gate: GateBook;
   readonly catalog: CatalogShelf;
   readonly fragments: FragmentFolder;
@@ -19,5 +24,7 @@ export interface Parts {
   readonly manifests: FragmentFolder;
   readonly fleet: Fleet;
   readonly online: OnlineKeys;
+  /** The director's key, ready to sign. */
+  readonly director: KeyObject;
   readonly now: () => number;
 }

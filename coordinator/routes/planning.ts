@@ -30,21 +30,52 @@ export function gateSite({ presence }: Parts, endpoint: EndpointId): string {
   return presence.get(endpoint)?.site ?? `~${endpoint}`;
 }
 
+/** The plan in force of one endpoint; the same object while nothing that it depends on has changed. */
 export function planFor(parts: Parts, record: EndpointRecord): Plan {
+  return parts.plans.get(record.id, planInputs(parts, record), () => freshPlan(parts, record));
+}
+
+// A DP also depends on who else is at its site.
+function planInputs({ records, presence }: Parts, record: EndpointRecord): string {
+  const { id, isDp, homeSite } = record;
+  const shared = [
+    presence.get(id)?.site ?? homeSite,
+    records.revision(TABLES.jobs, id),
+    records.revision(TABLES.deployments),
+    records.revision(TABLES.packages),
+  ];
+  const ofDp = isDp ? [presence.moves(), records.revision(TABLES.endpoints)] : [];
+  return [...shared, ...ofDp].join(" ");
+}
+
+function freshPlan(parts: Parts, record: EndpointRecord): Plan {
   const { records } = parts;
   const site = effectiveSite(parts, record);
-  const others = record.isDp ? records.all(TABLES.endpoints) : [];
-  const neighbours = others.filter((other) => effectiveSite(parts, other) === site);
-  const jobs = records.below(TABLES.jobs, `${record.id}/`);
+  const deployments = records.all(TABLES.deployments);
+  const jobs = records.below(TABLES.jobs, record.id);
   return planEndpoint({
     endpoint: record.id,
     site,
     role: record.isDp ? "dp" : "agent",
-    deployments: records.all(TABLES.deployments).flatMap(planDeployment),
+    deployments: deployments.flatMap(planDeployment),
     packages: new Map(records.all(TABLES.packages).map((known) => [packageRefText(known), known])),
     records: new Map(jobs.map(([, report]) => [report.job, report])),
-    neighbours: new Set(neighbours.map(({ id }) => id)),
+    neighbours: record.isDp ? targetsAt(parts, site, deployments) : new Set(),
   });
+}
+
+/** Endpoints at the site that some deployment names. */
+function targetsAt(
+  parts: Parts,
+  site: SiteName,
+  deployments: readonly DeploymentRecord[],
+): ReadonlySet<EndpointId> {
+  const targets = deployments.flatMap(({ endpoint }) => (endpoint === undefined ? [] : [endpoint]));
+  const isHere = (id: EndpointId): boolean => {
+    const record = parts.records.get(TABLES.endpoints, id);
+    return record !== undefined && effectiveSite(parts, record) === site;
+  };
+  return new Set(targets.filter(isHere));
 }
 
 /** The package of a manifest that this endpoint is instructed to perform or hold. Throws ACCESS_REFUSED. */

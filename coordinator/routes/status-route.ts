@@ -6,6 +6,7 @@ import { statusOfFleet, type StatusMember } from "../core/status.ts";
 import { TABLES, type EndpointRecord } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
 import type { Parts } from "./parts.ts";
+import { expiryNotices } from "./renewal-routes.ts";
 import { effectiveSite, planFor } from "./planning.ts";
 
 export function addStatusRoute(app: App, parts: Parts): void {
@@ -23,6 +24,7 @@ export function addStatusRoute(app: App, parts: Parts): void {
           .map(({ name }) => name),
         packages: [...records.all(TABLES.packages)].sort((a, b) => a.createdMs - b.createdMs),
         traffic: gate.traffic(),
+        notices: expiryNotices(parts, parts.now()),
       }),
   );
 }
@@ -31,9 +33,10 @@ function memberOf(parts: Parts, record: EndpointRecord): StatusMember {
   const { presence, records } = parts;
   const { id, name, isDp, joinedMs } = record;
   const seen = presence.get(id);
-  const dp = records
-    .all(TABLES.endpoints)
-    .find((other) => other.isDp && other.id !== id && isTogether(parts, record, other));
+  const together = seen?.site === undefined ? [] : presence.membersAt(seen.site);
+  const dp = [...together]
+    .map((other) => records.get(TABLES.endpoints, other))
+    .find((other) => other?.isDp === true && other.id !== id);
   return {
     id,
     name,
@@ -46,12 +49,7 @@ function memberOf(parts: Parts, record: EndpointRecord): StatusMember {
     dp: dp?.name,
     bytes: seen?.bytes ?? { local: 0, peer: 0, dp: 0, origin: 0 },
     plan: planFor(parts, record),
-    reports: records.below(TABLES.jobs, `${id}/`).map(([, report]) => report),
+    reports: records.below(TABLES.jobs, id).map(([, report]) => report),
     refusals: records.get(TABLES.refusals, id) ?? [],
   };
-}
-
-function isTogether({ presence }: Parts, a: EndpointRecord, b: EndpointRecord): boolean {
-  const site = presence.get(a.id)?.site;
-  return site !== undefined && presence.get(b.id)?.site === site;
 }

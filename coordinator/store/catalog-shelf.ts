@@ -3,6 +3,7 @@
  */
 import { createHash } from "node:crypto";
 import { timestampOf } from "../trust/catalog-head.ts";
+import { offlineExpiryMs } from "../trust/catalog-renewal.ts";
 import type { MetadataFiles } from "../../protocol/check-in.ts";
 import { parseDigest, type Digest } from "../../protocol/ids.ts";
 import { DeployError } from "../../protocol/errors.ts";
@@ -14,6 +15,8 @@ export interface CatalogShelf {
   /** Version of timestamp.json, which changes with everything else. */
   version(): number;
   digest(): Digest;
+  /** When the first of the offline-signed files expires. */
+  offlineExpiryMs(): number;
   /** `decide` gets the newest files; what it returns is stored with `changes` in one commit. */
   replace<R>(
     decide: (files: MetadataFiles) => {
@@ -33,10 +36,15 @@ export function openCatalogShelf(records: Records): CatalogShelf {
     records.below(TABLES.catalog, "").map(([name, { text }]) => [name, text]),
   );
   let head = headOf(files);
+  let expiry: { readonly files: MetadataFiles; readonly atMs: number } | undefined;
   return {
     files: () => files,
     version: () => head.version,
     digest: () => head.digest,
+    offlineExpiryMs: () => {
+      if (expiry?.files !== files) expiry = { files, atMs: offlineExpiryMs(files) };
+      return expiry.atMs;
+    },
     replace: async (decide) => {
       const done = await records.change(() => {
         const decided = decide(files);

@@ -3,7 +3,7 @@
  * written to the store every few seconds, so that a restart does not send a package again.
  */
 import {
-  EMPTY_GATE,
+  newGate,
   step,
   type GateAnswer,
   type GateEvent,
@@ -35,7 +35,7 @@ export interface GateBook {
 }
 
 interface Gate extends GatePlace {
-  state: GateState;
+  readonly state: GateState;
   originBytes: number;
   isChanged: boolean;
 }
@@ -52,7 +52,7 @@ export function openGateBook(records: Records): GateBook {
     const known = gates.get(keyOf(place));
     if (known !== undefined) return known;
     const { site, manifest } = place;
-    const made: Gate = { site, manifest, state: EMPTY_GATE, originBytes: 0, isChanged: true };
+    const made: Gate = { site, manifest, state: newGate(), originBytes: 0, isChanged: true };
     gates.set(keyOf(place), made);
     return made;
   }
@@ -60,9 +60,8 @@ export function openGateBook(records: Records): GateBook {
   return {
     send: (place, event, nowMs) => {
       const gate = gateAt(place);
-      const { state, answer } = step(gate.state, event, nowMs);
-      gate.isChanged ||= event.type === "served" || state.forcedMs.length > 0;
-      gate.state = state;
+      const answer = step(gate.state, event, nowMs);
+      gate.isChanged ||= event.type === "served" || gate.state.forcedMs.length > 0;
       return answer;
     },
     addOriginBytes: (place, sizeBytes) => {
@@ -105,7 +104,9 @@ function recordOf({ site, manifest, state, originBytes }: Gate): TrafficRecord {
 function gateOf(record: TrafficRecord): Gate {
   const served = record.served.map(([place, text]) => [place, pageOf(text)] as const);
   const { site, manifest, originBytes, holders, forced } = record;
-  const state = { ...EMPTY_GATE, holders, forced, served: new Map(served) };
+  const ordinals = new Map(holders.map((holder, at) => [holder, at + 1]));
+  const kept = { holders: [...holders], ordinals, forced: { ...forced }, served: new Map(served) };
+  const state = { ...newGate(), ...kept };
   return { site, manifest, originBytes, state, isChanged: false };
 }
 

@@ -1,6 +1,6 @@
 /**
- * Who is there: kept in memory, written to the store every few seconds and at the end. A change that others
- * act on (site, addresses) is written at once.
+ * Who is there and who is where: kept in memory by endpoint and by site, written to the store every few
+ * seconds and at the end. A change that others act on (site, addresses) is written at once.
  */
 import type { EndpointId } from "../../protocol/ids.ts";
 import { setRecord, type Records } from "./records.ts";
@@ -12,8 +12,27 @@ export interface PresenceBook {
   activeMs(endpoint: EndpointId): number;
   touch(endpoint: EndpointId, nowMs: number): void;
   note(endpoint: EndpointId, presence: Presence): void;
+  /** Everyone whose last check-in placed it at this site, seen lately or not. */
+  membersAt(site: string): ReadonlySet<EndpointId>;
+  /**
+   * A number that changes when somebody comes to the site, leaves it, gets other addresses, or speaks
+   * again after a silence.
+   */
+  siteRevision(site: string): number;
+  /** A number that changes when any endpoint changes its site. */
+  moves(): number;
   flush(): Promise<void>;
 }
+
+/** An endpoint counts as there for this long after it spoke, or for three of its own intervals. */
+const SEEN_WITHIN_MS = 120_000;
+
+/** Until when an endpoint counts as there. */
+export function seenUntilMs(presence: Presence, activeMs: number): number {
+  return Math.max(presence.seenMs, activeMs) + Math.max(SEEN_WITHIN_MS, 3 * presence.gapMs);
+}
+
+const NOBODY: ReadonlySet<EndpointId> = new Set();
 
 export function openPresenceBook(
   records: Records,
@@ -22,19 +41,37 @@ export function openPresenceBook(
   const known = new Map<EndpointId, Presence>();
   const active = new Map<EndpointId, number>();
   const changed = new Set<EndpointId>();
+  const places = openPlaces();
+
+  function touch(endpoint: EndpointId, nowMs: number): void {
+    const presence = known.get(endpoint);
+    const lastMs = active.get(endpoint) ?? 0;
+    if (presence !== undefined && seenUntilMs(presence, lastMs) <= nowMs)
+      places.bump(presence.site);
+    active.set(endpoint, nowMs);
+  }
+
   for (const { id } of endpoints) {
     const presence = records.get(TABLES.presence, id);
-    if (presence !== undefined) known.set(id, presence);
+    if (presence === undefined) continue;
+    known.set(id, presence);
+    places.move(id, undefined, presence.site);
   }
   return {
     get: (endpoint) => known.get(endpoint),
     activeMs: (endpoint) => active.get(endpoint) ?? 0,
-    touch: (endpoint, nowMs) => active.set(endpoint, nowMs),
+    touch,
     note: (endpoint, presence) => {
+      touch(endpoint, presence.seenMs);
+      const before = known.get(endpoint);
       known.set(endpoint, presence);
-      active.set(endpoint, presence.seenMs);
       changed.add(endpoint);
+      if (before?.site !== presence.site) places.move(endpoint, before?.site, presence.site);
+      else if (before?.listen.join() !== presence.listen.join()) places.bump(presence.site);
     },
+    membersAt: (site) => places.membersAt(site),
+    siteRevision: (site) => places.revision(site),
+    moves: () => places.moves(),
     flush: async () => {
       const due = [...changed];
       changed.clear();
@@ -43,5 +80,30 @@ export function openPresenceBook(
         result: undefined,
       }));
     },
+  };
+}
+
+/** Endpoints by site. */
+function openPlaces() {
+  const members = new Map<string, Set<EndpointId>>();
+  const revisions = new Map<string, number>();
+  let moveCount = 0;
+
+  function bump(site: string | undefined): void {
+    if (site !== undefined) revisions.set(site, (revisions.get(site) ?? 0) + 1);
+  }
+
+  return {
+    bump,
+    move: (id: EndpointId, from: string | undefined, to: string | undefined): void => {
+      moveCount++;
+      if (from !== undefined) members.get(from)?.delete(id);
+      if (to !== undefined) members.set(to, (members.get(to) ?? new Set()).add(id));
+      bump(from);
+      bump(to);
+    },
+    membersAt: (site: string) => members.get(site) ?? NOBODY,
+    revision: (site: string) => revisions.get(site) ?? 0,
+    moves: () => moveCount,
   };
 }

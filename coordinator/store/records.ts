@@ -6,6 +6,14 @@ import { DeployError } from "../../protocol/errors.ts";
 import { afterPrefix, type Store } from "./store.ts";
 import { TABLES, type Table } from "./tables.ts";
 
+interface Rows {
+  readonly byId: Map<string, Cached>;
+  /** Ids of the records below one another, by their part before the slash. */
+  readonly groups: Map<string, Set<string>>;
+  /** Of the whole table at "", of its groups at their names. */
+  readonly revisions: Map<string, number>;
+}
+
 interface Cached {
   readonly value: unknown;
   readonly rev: number;
@@ -20,8 +28,10 @@ export interface RecordChange {
 export interface Records {
   get<T>(table: Table<T>, id: string): T | undefined;
   all<T>(table: Table<T>): readonly T[];
-  /** Pairs of id and record whose id begins with `prefix`. */
-  below<T>(table: Table<T>, prefix: string): readonly (readonly [string, T])[];
+  /** Pairs of id and record of one group: the ids up to their first slash, or all for "". */
+  below<T>(table: Table<T>, group: string): readonly (readonly [string, T])[];
+  /** A number that changes with every change of the table, or of one group of it. */
+  revision<T>(table: Table<T>, group?: string): number;
   /**
    * Decides on the records as they are and commits; decides again where another change came between.
    * Resolves when the change is durable.
@@ -38,22 +48,38 @@ export function setRecord<T>(table: Table<T>, id: string, value: T | undefined):
 }
 
 export async function openRecords(store: Store): Promise<Records> {
-  const tables = new Map<string, Map<string, Cached>>();
+  const tables = new Map<string, Rows>();
   for (const known of Object.values(TABLES)) {
     const { prefix, parse } = known;
     const rows = await store.range({ gte: prefix, lt: afterPrefix(prefix) });
-    const entries = rows.map(({ key, value, rev }) => {
-      return [key.slice(prefix.length), { value: parse(value), rev }] as const;
-    });
-    tables.set(prefix, new Map(entries));
+    const table: Rows = { byId: new Map(), groups: new Map(), revisions: new Map() };
+    for (const { key, value, rev } of rows) {
+      setRow(table, key.slice(prefix.length), { value: parse(value), rev });
+    }
+    tables.set(prefix, table);
   }
   return recordsOf(store, tables);
 }
 
-function recordsOf(store: Store, tables: ReadonlyMap<string, Map<string, Cached>>): Records {
+function setRow(rows: Rows, id: string, row: Cached | undefined): void {
+  const group = id.slice(0, Math.max(id.indexOf("/"), 0));
+  const ids = rows.groups.get(group) ?? new Set();
+  if (row === undefined) {
+    rows.byId.delete(id);
+    ids.delete(id);
+  } else {
+    rows.byId.set(id, row);
+    if (group !== "") rows.groups.set(group, ids.add(id));
+  }
+  for (const name of new Set(["", group])) {
+    rows.revisions.set(name, (rows.revisions.get(name) ?? 0) + 1);
+  }
+}
+
+function recordsOf(store: Store, tables: ReadonlyMap<string, Rows>): Records {
   const inFlight = new Set<Promise<unknown>>();
 
-  function placeOf(key: string): { rows: Map<string, Cached>; id: string } {
+  function placeOf(key: string): { rows: Rows; id: string } {
     const slash = key.indexOf("/") + 1;
     const rows = tables.get(key.slice(0, slash));
     if (rows === undefined) throw new DeployError("STORE_DAMAGED", { key, problem: "no table" });
@@ -63,29 +89,33 @@ function recordsOf(store: Store, tables: ReadonlyMap<string, Map<string, Cached>
   async function commit(changes: readonly RecordChange[]): Promise<boolean> {
     const places = changes.map(({ key, value }) => ({ key, value, ...placeOf(key) }));
     const outcome = await store.commit({
-      check: places.map(({ key, rows, id }) => ({ key, rev: rows.get(id)?.rev ?? 0 })),
+      check: places.map(({ key, rows, id }) => ({ key, rev: rows.byId.get(id)?.rev ?? 0 })),
       set: places.filter(({ value }) => value !== undefined),
       del: places.filter(({ value }) => value === undefined).map(({ key }) => key),
     });
     if (outcome.kind === "conflict") return false;
     for (const { rows, id, value } of places) {
-      if (value === undefined) rows.delete(id);
-      else rows.set(id, { value, rev: outcome.rev });
+      setRow(rows, id, value === undefined ? undefined : { value, rev: outcome.rev });
     }
     return true;
   }
 
   return {
     get: ({ prefix, parse }, id) => {
-      const found = tables.get(prefix)?.get(id);
+      const found = tables.get(prefix)?.byId.get(id);
       return found === undefined ? undefined : parse(found.value);
     },
     all: ({ prefix, parse }) =>
-      [...(tables.get(prefix)?.values() ?? [])].map(({ value }) => parse(value)),
-    below: ({ prefix, parse }, start) =>
-      [...(tables.get(prefix) ?? [])].flatMap(([id, { value }]) =>
-        id.startsWith(start) ? [[id, parse(value)] as const] : [],
-      ),
+      [...(tables.get(prefix)?.byId.values() ?? [])].map(({ value }) => parse(value)),
+    below: ({ prefix, parse }, group) => {
+      const rows = tables.get(prefix);
+      const ids = group === "" ? rows?.byId.keys() : rows?.groups.get(group);
+      return [...(ids ?? [])].flatMap((id) => {
+        const row = rows?.byId.get(id);
+        return row === undefined ? [] : [[id, parse(row.value)] as const];
+      });
+    },
+    revision: ({ prefix }, group = "") => tables.get(prefix)?.revisions.get(group) ?? 0,
     change: async (decide) => {
       for (let attempt = 0; attempt < ATTEMPT_LIMIT; attempt++) {
         const { changes, result } = decide();

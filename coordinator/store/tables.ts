@@ -28,7 +28,18 @@ export interface Table<T> {
 }
 
 function table<const S extends TSchema>(prefix: string, schema: S): Table<Static<S>> {
-  return { prefix: `${prefix}/`, parse: parserOf(`a stored ${prefix}`, schema) };
+  const check = parserOf(`a stored ${prefix}`, schema);
+  // Records are never changed in place: what has passed the schema once need not pass it at every read.
+  const checked = new WeakSet<object>();
+  const isChecked = (value: unknown): value is Static<S> =>
+    typeof value === "object" && value !== null && checked.has(value);
+  const parse = (value: unknown): Static<S> => {
+    if (isChecked(value)) return value;
+    const record = check(value);
+    if (typeof record === "object" && record !== null) checked.add(record);
+    return record;
+  };
+  return { prefix: `${prefix}/`, parse };
 }
 
 const SiteSchema = Type.Object(

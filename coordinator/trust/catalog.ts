@@ -44,7 +44,7 @@ export function publishingView(catalog: MetadataFiles, targetPath: string): Publ
   const binMetadata = catalog[`${bin}.json`];
   return {
     fleet: fleetIdOf(fileText(catalog, "1.root.json")),
-    root: fileText(catalog, `${newestRootVersion(catalog)}.root.json`),
+    root: newestRootText(catalog),
     targets: fileText(catalog, "targets.json"),
     bin,
     ...(binMetadata === undefined ? {} : { binMetadata }),
@@ -119,6 +119,10 @@ export function catalogInForce(catalog: MetadataFiles): {
     catalogVersion: timestampOf(catalog).version,
     catalogDigest: sha256Of(fileText(catalog, "timestamp.json")),
   };
+}
+
+export function newestRootText(catalog: MetadataFiles): string {
+  return fileText(catalog, `${newestRootVersion(catalog)}.root.json`);
 }
 
 function newestRootVersion(catalog: MetadataFiles): number {

@@ -2,7 +2,7 @@
  * The keys of a fleet. Offline keys sign roots and packages and never lie on the coordinator in clear;
  * online keys live in the coordinator's `keys/online.json` and can only choose among what was signed.
  */
-import { generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
+import { randomBytes, type KeyObject } from "node:crypto";
 import { Type, type Static } from "typebox";
 import { ed25519PrivateKey } from "../../protocol/dsse.ts";
 import { canonicalText, parserOf, readJson } from "../../protocol/json.ts";
@@ -27,16 +27,18 @@ export const OnlineKeysSchema = Type.Object(
     sessionSecret: Secret,
     leaseSecret: Secret,
     swarmSecret: Secret,
-    /** PKCS #8 PEM of the TLS key (P-256). */
-    tlsPrivateKey: Type.String({ minLength: 100, maxLength: 4096 }),
+    /** PKCS #8 PEM of the TLS key (P-256); absent behind a proxy that has its own. */
+    tlsPrivateKey: Type.Optional(Type.String({ minLength: 100, maxLength: 4096 })),
   },
   closed,
 );
 export type OnlineKeys = Static<typeof OnlineKeysSchema>;
 const parseOnline = parserOf("the online keys", OnlineKeysSchema);
 
-export function makeFleetKeys(): { readonly offline: OfflineKeys; readonly online: OnlineKeys } {
-  const tls = generateKeyPairSync("ec", { namedCurve: "P-256" });
+export function makeFleetKeys(tlsPrivateKey?: string): {
+  readonly offline: OfflineKeys;
+  readonly online: OnlineKeys;
+} {
   return {
     offline: { root: newSecret(), publisher: newSecret() },
     online: {
@@ -46,7 +48,7 @@ export function makeFleetKeys(): { readonly offline: OfflineKeys; readonly onlin
       sessionSecret: newSecret(),
       leaseSecret: newSecret(),
       swarmSecret: newSecret(),
-      tlsPrivateKey: tls.privateKey.export({ format: "pem", type: "pkcs8" }),
+      ...(tlsPrivateKey === undefined ? {} : { tlsPrivateKey }),
     },
   };
 }

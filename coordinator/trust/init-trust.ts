@@ -1,5 +1,5 @@
 /**
- * The birth of a fleet: keys, both roots, an empty catalog, the TLS certificate and the public
+ * The birth of a fleet: keys, both roots, an empty catalog and the public
  * description whose digest every join token carries.
  */
 import type { KeyObject } from "node:crypto";
@@ -17,12 +17,12 @@ import { signedMetadataText, tufKeyOf } from "../../protocol/trust/signatures.ts
 import { keyOfSeed, makeFleetKeys, type OfflineKeys, type OnlineKeys } from "./fleet-keys.ts";
 import { EXPIRY_MS } from "./expiry.ts";
 import { signCatalogHead } from "./catalog-head.ts";
-import { selfSignedCertificate } from "./tls-certificate.ts";
+import type { TlsCertificate } from "./tls-certificate.ts";
 
 export interface InitTrustInput {
   readonly nowMs: number;
-  /** DNS names and addresses under which nodes reach the coordinator. */
-  readonly hosts: readonly string[];
+  /** The coordinator's own certificate; absent behind a proxy that ends TLS with a public one. */
+  readonly tls?: TlsCertificate;
 }
 
 export interface FleetTrust {
@@ -33,23 +33,18 @@ export interface FleetTrust {
   readonly catalog: MetadataFiles;
 }
 
-export function initTrust({ nowMs, hosts }: InitTrustInput): FleetTrust {
-  const { offline, online } = makeFleetKeys();
+export function initTrust({ nowMs, tls }: InitTrustInput): FleetTrust {
+  const { offline, online } = makeFleetKeys(tls?.privateKeyPem);
   const root = keyOfSeed(offline.root);
   const publisher = keyOfSeed(offline.publisher);
   const catalogRoot = rootText("catalog", root, root, keyOfSeed(online.catalogOnline), nowMs);
   const director = keyOfSeed(online.director);
-  const certificate = selfSignedCertificate({
-    privateKeyPem: online.tlsPrivateKey,
-    hosts,
-    nowMs,
-  });
   const fleet: Fleet = {
     v: 1,
     fleet: fleetIdOf(catalogRoot),
     catalogRoot,
     directorRoot: rootText("director", root, director, director, nowMs),
-    tlsCertificate: certificate.certificatePem,
+    ...(tls === undefined ? {} : { tlsCertificate: tls.certificatePem }),
   };
   const unsigned: MetadataFiles = {
     "1.root.json": catalogRoot,

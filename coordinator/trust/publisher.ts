@@ -1,11 +1,16 @@
 /**
- * The publisher's side: signs one package version into its bin with the offline key. Runs on the
+ * The publisher's side: signs one package version into its bin, or the whole catalog again, offline. Runs on the
  * packager's machine and trusts nothing that the coordinator says about its catalog.
  */
 import { DeployError } from "../../protocol/errors.ts";
 import { packageRefText, targetPathOf } from "../../protocol/ids.ts";
 import { matchOf, type Manifest } from "../../protocol/manifest.ts";
-import type { PackageInput, Publishing } from "../../protocol/operator-api.ts";
+import type {
+  PackageInput,
+  Publishing,
+  Renewal,
+  RenewalInput,
+} from "../../protocol/operator-api.ts";
 import { guardFile, guardRoot } from "../../protocol/trust/guard.ts";
 import {
   SPEC_VERSION,
@@ -67,9 +72,30 @@ export function signPackage(
   };
 }
 
+/**
+ * Signs the whole catalog again with a new expiry: targets.json with the root key, every bin with the
+ * publisher key. Throws PUBLISH_OTHER_FLEET before anything is signed where these keys did not make it.
+ */
+export function signRenewal(offline: OfflineKeys, renewal: Renewal, nowMs: number): RenewalInput {
+  const delegation = trustedDelegation(offline, renewal);
+  const expires = instantText(nowMs + EXPIRY_MS.targets);
+  const again = (signed: Bin | Delegation, seed: string): string =>
+    signedMetadataText({ ...signed, version: signed.version + 1, expires }, [keyOfSeed(seed)]);
+  const stored = Object.entries(renewal.bins).map(
+    ([name, text]) => [name, publishedBin(name, text, delegation)] as const,
+  );
+  return {
+    targets: again(delegation, offline.root),
+    bins: Object.fromEntries(stored.map(([name, bin]) => [name, again(bin, offline.publisher)])),
+  };
+}
+
 // A lying coordinator must not collect signatures for another fleet's catalog: the root has to be signed
 // by our own root key, and it must delegate to our own publisher key.
-function trustedDelegation(offline: OfflineKeys, publishing: Publishing): Delegation {
+function trustedDelegation(
+  offline: OfflineKeys,
+  publishing: Pick<Publishing, "fleet" | "root" | "targets">,
+): Delegation {
   const root = guardRoot(publishing.root, "catalog");
   if (root.signed.version === 1 && fleetIdOf(publishing.root) !== publishing.fleet) {
     throw otherFleet("the fleet id is not that of its root");
@@ -92,9 +118,14 @@ function trustedDelegation(offline: OfflineKeys, publishing: Publishing): Delega
 }
 
 function storedBin(publishing: Publishing, delegation: Delegation): Bin | undefined {
-  if (publishing.binMetadata === undefined) return undefined;
-  const name = `${publishing.bin}.json`;
-  const guarded = guardFile(name, publishing.binMetadata, {
+  const { bin, binMetadata } = publishing;
+  return binMetadata === undefined
+    ? undefined
+    : publishedBin(`${bin}.json`, binMetadata, delegation);
+}
+
+function publishedBin(name: string, text: string, delegation: Delegation): Bin {
+  const guarded = guardFile(name, text, {
     repository: "catalog",
     heldVersion: Number.MAX_SAFE_INTEGER,
   });

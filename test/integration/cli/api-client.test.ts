@@ -1,12 +1,11 @@
 /** The HTTP client against servers that are broken, foreign or not there. */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { generateKeyPairSync } from "node:crypto";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { ApiClient } from "../../../coordinator/cli/api-client.ts";
 import { publishTarget } from "../../../coordinator/cli/publish-target.ts";
-import { selfSignedCertificate } from "../../../coordinator/trust/tls-certificate.ts";
+import { makeTlsCertificate } from "../../../coordinator/trust/tls-certificate.ts";
 
 const never = new AbortController().signal;
 const servers: Server[] = [];
@@ -31,23 +30,25 @@ async function clientOf(listener: RequestListener, signal = never): Promise<ApiC
   return new ApiClient({ url, token: "secret" }, signal);
 }
 
-function identity() {
-  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
-  const privateKeyPem = privateKey.export({ format: "pem", type: "pkcs8" });
+async function identity() {
   const hosts = ["elsewhere.example"];
-  const made = selfSignedCertificate({ privateKeyPem, hosts, nowMs: Date.now() });
-  return { key: privateKeyPem, cert: made.certificatePem };
+  const made = await makeTlsCertificate({ hosts, nowMs: Date.now() });
+  return { key: made.privateKeyPem, cert: made.certificatePem };
 }
-
 describe("answers", () => {
   it("go with the operator token and come back parsed", async () => {
     let header: string | undefined;
     await using client = await clientOf((request, response) => {
       header = request.headers.authorization;
-      response.end('{"endpoints":[],"sites":[],"packages":[]}');
+      response.end('{"endpoints":[],"sites":[],"packages":[],"notices":[]}');
     });
 
-    expect(await client.status()).toEqual({ endpoints: [], sites: [], packages: [] });
+    expect(await client.status()).toMatchObject({
+      endpoints: [],
+      sites: [],
+      packages: [],
+      notices: [],
+    });
     expect(header).toBe("Bearer secret");
   });
 
@@ -137,7 +138,7 @@ describe("a publish", () => {
 
 describe("TLS", () => {
   it("trusts the pinned certificate whatever host name it is for, and no other", async () => {
-    const own = identity();
+    const own = await identity();
     const server = createTlsServer(own, (_request, response) => {
       response.end("[]");
     });
@@ -145,7 +146,7 @@ describe("TLS", () => {
 
     await using pinned = new ApiClient({ url, token: "t", ca: own.cert }, never);
     expect(await pinned.listSites()).toEqual([]);
-    await using other = new ApiClient({ url, token: "t", ca: identity().cert }, never);
+    await using other = new ApiClient({ url, token: "t", ca: (await identity()).cert }, never);
     await expect(other.listSites()).rejects.toMatchObject({ code: "CLI_UNTRUSTED" });
     await using system = new ApiClient({ url, token: "t" }, never);
     await expect(system.listSites()).rejects.toMatchObject({ code: "CLI_UNTRUSTED" });
@@ -153,7 +154,7 @@ describe("TLS", () => {
 
   it("tells https from http where the address mixes them up", async () => {
     const plain = await listening(createServer(), "https");
-    const sealed = await listening(createTlsServer(identity()), "http");
+    const sealed = await listening(createTlsServer(await identity()), "http");
 
     await using first = new ApiClient({ url: plain, token: "t" }, never);
     await expect(first.status()).rejects.toThrow("is it http rather than https?");

@@ -108,15 +108,30 @@ describe("an operator on the coordinator's machine", () => {
 
     const first = await run(publish, variables);
     const second = await run(publish, variables);
+    const early = await run(["deploy", "acme/app@1.2.3", "--to", "site:berlin"]);
+    const waiting = await run(["deploy", "acme/app@1.2.3", "--to", "site:berlin", "--wait"]);
     await json("package", "activate", "acme/app@1.2.3");
     const deployed = await run(["deploy", "acme/app@1.2.3", "--to", "site:berlin", "--wait"]);
     const status = parseStatus(await json("status"));
 
     expect(JSON.parse(first.stdout)).toMatchObject({ isActive: false, reusedBytes: 0 });
+    expect(early).toMatchObject({ exitCode: 0 });
+    expect(early.stderr).toContain("acme/app@1.2.3 is not activated yet: nothing happens until");
+    expect(waiting.exitCode).toBe(1);
+    expect(waiting.stderr).toMatch(/hint: .*`branchline package activate acme\/app@1\.2\.3`/u);
     expect(JSON.parse(second.stdout)).toMatchObject({ sentBytes: 0 });
     expect(deployed).toMatchObject({ exitCode: 0, stdout: "no endpoint matches right now\n" });
     expect(status.packages).toMatchObject([{ name: "acme/app", isActive: true, level: 5 }]);
     expect(status.sites.map(({ name }) => name)).toEqual(["berlin"]);
+  });
+
+  it("renews the catalog with the key file, and tells the new expiry", async () => {
+    const variables = { BRANCHLINE_DATA: data, BRANCHLINE_PASSPHRASE: PASSPHRASE };
+    const ended = await run(["catalog", "renew", "--key", made["keysPath"]!, "--json"], variables);
+    const { expiresAt } = JSON.parse(ended.stdout) as { expiresAt: string };
+
+    expect(ended).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(Date.parse(expiresAt)).toBeGreaterThan(Date.now() + 179 * 86_400_000);
   });
 
   it("says that a passphrase is wrong before it builds anything", async () => {

@@ -181,7 +181,9 @@ describe("packages", () => {
   it("OCS-5 serves nothing of a package before its activation", async () => {
     const pc = await fleet.join("pc", "berlin", "10.1.0.1");
     const { manifest, isActive } = await fleet.publish("acme/app@1.0", fragments);
-    await fleet.deploy("acme/app@1.0", all);
+    const order = { name: "acme/app", version: "1.0", target: { kind: "site", name: "berlin" } };
+    const answer = await fleet.operator("POST", "/v1/deployments", order);
+    expect(answer).toMatchObject({ endpoints: ["pc"], isActive: false });
     const before = await pc.checkIn();
 
     expect(isActive).toBe(false);
@@ -193,6 +195,9 @@ describe("packages", () => {
     ]);
 
     await fleet.activate("acme/app@1.0");
+    expect(await fleet.operator("POST", "/v1/deployments", order)).toMatchObject({
+      isActive: true,
+    });
     expect(Object.keys(directed(await pc.checkIn()))).toEqual(["acme/app/1.0"]);
     const served = await pc.get(`/v1/manifests/${manifest}`);
     expect(digestOf(served.bytes)).toBe(manifest);

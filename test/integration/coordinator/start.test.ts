@@ -12,8 +12,11 @@ import { openCatalogShelf, catalogChanges } from "../../../coordinator/store/cat
 import { openFragmentFolder } from "../../../coordinator/store/fragment-folder.ts";
 import { openGateBook } from "../../../coordinator/store/gate-book.ts";
 import { openMemoryStore } from "../../../coordinator/store/memory-store.ts";
+import { openPlanBook } from "../../../coordinator/store/plan-book.ts";
 import { openPresenceBook } from "../../../coordinator/store/presence-book.ts";
 import { openRecords } from "../../../coordinator/store/records.ts";
+import { openSiteBook } from "../../../coordinator/store/site-book.ts";
+import { keyOfSeed } from "../../../coordinator/trust/fleet-keys.ts";
 import { initTrust } from "../../../coordinator/trust/init-trust.ts";
 
 const nowMs = 1_800_000_000_000;
@@ -100,21 +103,28 @@ describe("start", () => {
 
 describe("routes", () => {
   it("lets every route name its callers, and refuses strangers on all that are not public", async () => {
-    const { online, fleet, catalog } = initTrust({ nowMs, hosts: ["localhost"] });
+    const { online, fleet, catalog } = initTrust({ nowMs });
     const store = openMemoryStore();
     await store.commit({ set: catalogChanges(catalog) });
     const records = await openRecords(store);
+    const presence = openPresenceBook(records, []);
     const parts = {
       records,
-      presence: openPresenceBook(records, []),
+      presence,
+      sites: openSiteBook(records, presence),
+      plans: openPlanBook(),
       gate: openGateBook(records),
       catalog: openCatalogShelf(records),
       fragments: await openFragmentFolder(path.join(folder, "fragments")),
       manifests: await openFragmentFolder(path.join(folder, "manifests")),
       fleet,
       online,
+      director: keyOfSeed(online.director),
       now: () => nowMs,
     };
+    const warnings: Error[] = [];
+    const onWarning = (warning: Error) => warnings.push(warning);
+    process.on("warning", onWarning);
     const { app, routes } = await buildApp(parts, { log: pino({ level: "silent" }) });
 
     const open = routes.filter(({ caller }) => caller === "public").map(({ url }) => url);
@@ -141,5 +151,7 @@ describe("routes", () => {
     expect(document.openapi).toBe("3.1.0");
     expect(Object.keys(document.paths)).toContain("/v1/deployments");
     await app.close();
+    process.off("warning", onWarning);
+    expect(warnings).toEqual([]);
   });
 });

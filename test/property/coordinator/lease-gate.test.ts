@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import {
-  EMPTY_GATE,
   GATE_DEFAULTS,
+  newGate,
   step,
   type GateEvent,
 } from "../../../coordinator/core/lease-gate.ts";
@@ -13,7 +13,12 @@ const indices = fc.uniqueArray(fc.integer({ min: 0, max: 6 }), { maxLength: 5 })
 const move = fc.record({
   waitMs: fc.integer({ min: 0, max: 9000 }),
   who: fc.nat({ max: 4 }),
-  kind: fc.constantFrom("request" as const, "served" as const, "progress" as const),
+  kind: fc.constantFrom(
+    "request" as const,
+    "served" as const,
+    "progress" as const,
+    "broken" as const,
+  ),
   want: indices,
   release: indices,
   force: fc.constantFrom(undefined, "holderUnreachable" as const, "noProgress" as const),
@@ -23,10 +28,11 @@ const move = fc.record({
 it("never holds two unexpired unforced leases of one fragment, nor grants a served one without force", () => {
   fc.assert(
     fc.property(fc.array(move, { maxLength: 60 }), (moves) => {
-      let state = EMPTY_GATE;
+      const state = newGate();
       let nowMs = 1_000_000;
       let forcedInAll = 0;
       const held = new Map<number, { holder: string; untilMs: number }>();
+      const broken = new Set<number>();
       const served = new Set<number>();
       for (const { waitMs, who, kind, want, release, force, hasDp } of moves) {
         nowMs += waitMs;
@@ -37,34 +43,50 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
           kind === "request"
             ? { type: kind, endpoint, want, release, force, dps }
             : { type: kind, endpoint, index, dps };
-        const before = state;
-        const result = step(state, event, nowMs);
-        state = result.state;
+        const answer = step(state, event, nowMs);
         if (event.type === "request") {
           const given = release.filter((gone) => held.get(gone)?.holder === endpoint);
           given.forEach((gone) => held.delete(gone));
           const forced = state.forced.holderUnreachable + state.forced.noProgress - forcedInAll;
           forcedInAll += forced;
-          const doubles = result.answer.grants.filter((grant) => {
+          const doubles = answer.grants.filter((grant) => {
             const other = held.get(grant.index);
             const isHeld = other !== undefined && other.untilMs > nowMs;
             return served.has(grant.index) || (isHeld && other.holder !== endpoint);
           });
           // A forced grant passes a holder by or an admission rule; it is not a lease.
-          const leases = result.answer.grants.filter(
+          const leases = answer.grants.filter(
             ({ index: at }) => state.leases.get(at)?.holder === endpoint,
           );
           for (const grant of leases) {
             held.set(grant.index, { holder: endpoint, untilMs: grant.expiresMs });
+            broken.delete(grant.index);
           }
           expect(doubles.length).toBeLessThanOrEqual(forced);
           expect(state.forcedMs.length).toBeLessThanOrEqual(GATE_DEFAULTS.forcedLimit);
         } else if (event.type === "served") {
           served.add(index);
           held.delete(index);
-        } else if (before.leases.get(index)?.holder === endpoint && state.leases.has(index)) {
-          held.set(index, { holder: endpoint, untilMs: nowMs + GATE_DEFAULTS.leaseTtlMs });
+        } else if (event.type === "progress") {
+          // Whoever receives bytes keeps all that it holds, but for a transfer that broke off.
+          for (const [at, lease] of held) {
+            const isAlive = lease.holder === endpoint && lease.untilMs > nowMs;
+            const isRenewed = isAlive && (at === index || !broken.has(at));
+            const untilMs = isRenewed ? nowMs + GATE_DEFAULTS.leaseTtlMs : lease.untilMs;
+            held.set(at, { ...lease, untilMs });
+            broken.delete(isRenewed ? at : -1);
+          }
+        } else if (held.get(index)?.holder === endpoint) {
+          const untilMs = Math.min(held.get(index)!.untilMs, nowMs + GATE_DEFAULTS.brokenGraceMs);
+          held.set(index, { holder: endpoint, untilMs });
+          broken.add(index);
         }
+        // The model and the gate agree on who holds what, and until when.
+        const current = [...held].filter(([, { untilMs }]) => untilMs > nowMs);
+        for (const [at, { holder, untilMs }] of current) {
+          expect(state.leases.get(at)).toMatchObject({ holder, expiresMs: untilMs });
+        }
+        expect(state.leases.size).toBe(current.length);
       }
     }),
     { numRuns: 300 },
@@ -82,8 +104,35 @@ it("gives the same answer to the same events", () => {
         force: undefined,
         dps: [],
       };
-      expect(step(EMPTY_GATE, event, 5)).toEqual(step(EMPTY_GATE, event, 5));
-      expect(EMPTY_GATE.leases.size).toBe(0);
+      const [one, other] = [newGate(), newGate()];
+      expect(step(one, event, 5)).toEqual(step(other, event, 5));
+      expect(one).toEqual(other);
     }),
+  );
+});
+
+it("frees every lease of a silent holder within the TTL, whatever others do", () => {
+  fc.assert(
+    fc.property(
+      indices,
+      fc.array(fc.integer({ min: 1, max: 900 }), { maxLength: 20 }),
+      (want, gaps) => {
+        const [dead, alive] = [endpoints[0]!, endpoints[1]!];
+        const gate = newGate();
+        const ask = { type: "request", want, release: [], force: undefined, dps: [] } as const;
+        step(gate, { ...ask, endpoint: dead }, 0);
+        step(gate, { ...ask, endpoint: alive, want: [99] }, 0);
+        let nowMs = 0;
+        for (const gapMs of gaps) {
+          nowMs += gapMs;
+          step(gate, { type: "progress", endpoint: alive, index: 99, dps: [] }, nowMs);
+        }
+        nowMs = Math.max(nowMs, GATE_DEFAULTS.leaseTtlMs);
+        const answer = step(gate, { ...ask, endpoint: endpoints[2]! }, nowMs);
+
+        expect(answer.leased).toEqual([]);
+        expect([...gate.leases.values()].some(({ holder }) => holder === dead)).toBe(false);
+      },
+    ),
   );
 });

@@ -28,7 +28,7 @@ function statusOf(...endpoints: readonly object[]): Status {
   const site = { name: "berlin", dps: ["nas"], wanRatio: 1.0004 };
   const forced = { holderUnreachable: 1, noProgress: 2 };
   const sites = [{ ...site, originBytes: 1_000_000, packageBytes: 999_600, forced }];
-  return parseStatus({ endpoints, sites, packages: [] });
+  return parseStatus({ endpoints, sites, packages: [], notices: [] });
 }
 
 const look = {
@@ -67,9 +67,18 @@ berlin   nas   1.000       1.00 MB       1.00 MB    3 fragments (1 holder unreac
   });
 
   it("says what to do first in an empty fleet", () => {
-    const empty = { endpoints: [], sites: [], packages: [] };
+    const empty = { endpoints: [], sites: [], packages: [], notices: [] };
 
     expect(statusText(empty, look)).toContain("next: branchline site create");
+  });
+});
+
+describe("a notice", () => {
+  it("stands above everything, also in an empty fleet", () => {
+    const notices = [{ code: "X", message: "it ends soon", hint: "Do it." }];
+    const text = statusText({ endpoints: [], sites: [], packages: [], notices }, look);
+
+    expect(text.startsWith("warning: it ends soon\nhint: Do it.\n")).toBe(true);
   });
 });
 

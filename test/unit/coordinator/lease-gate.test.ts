@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
-  EMPTY_GATE,
+  newGate,
   step,
   type GateEvent,
   type GateRequest,
@@ -13,7 +13,7 @@ const [a, b, c, d, dp] = [1, 2, 3, 4, 5].map((seed) =>
 ) as [EndpointId, EndpointId, EndpointId, EndpointId, EndpointId];
 
 class Site {
-  state: GateState = EMPTY_GATE;
+  state: GateState = newGate();
   nowMs = 1000;
   dps: EndpointId[] = [];
   ask(endpoint: EndpointId, want: number[], more: Partial<GateRequest> = {}) {
@@ -27,13 +27,11 @@ class Site {
       ...more,
     });
   }
-  tell(type: "served" | "progress", endpoint: EndpointId, index: number) {
+  tell(type: "served" | "progress" | "broken", endpoint: EndpointId, index: number) {
     return this.send({ type, endpoint, index, dps: this.dps });
   }
   send(event: GateEvent) {
-    const { state, answer } = step(this.state, event, this.nowMs);
-    this.state = state;
-    return answer;
+    return step(this.state, event, this.nowMs);
   }
 }
 const granted = (answer: { grants: readonly { index: number }[] }) =>
@@ -51,14 +49,48 @@ describe("lease gate", () => {
     expect(site.ask(b, [7]).retryAfterMs).toBeGreaterThan(0);
   });
 
-  it("grants again after the lease has expired, but not while its transfer moves", () => {
+  it("frees all leases of a holder that is silent for 5 s, and none of one that receives bytes", () => {
     const site = new Site();
     site.ask(a, [1, 2]);
-    site.nowMs += 14_000;
+    site.ask(b, [3, 4]);
+    site.nowMs += 4000;
     site.tell("progress", a, 1);
+    site.nowMs += 1000;
+
+    expect(granted(site.ask(c, [1, 2, 3, 4]))).toEqual([3, 4]);
+    expect(site.ask(c, [2]).leased).toEqual([{ index: 2, holder: a, isServed: false }]);
+    site.nowMs += 4000;
+    expect(granted(site.ask(c, [1, 2]))).toEqual([1, 2]);
+  });
+
+  it("leaves a broken transfer to its holder for 1 s, then to others", () => {
+    const site = new Site();
+    site.ask(a, [1, 2]);
+    site.tell("broken", a, 1);
+    site.nowMs += 900;
+    expect(site.ask(b, [1]).grants).toEqual([]);
+    // Another transfer of the same holder says nothing about the broken one.
+    site.tell("progress", a, 2);
+    site.nowMs += 100;
+    expect(granted(site.ask(b, [1, 2]))).toEqual([1]);
+  });
+
+  it("gives the holder of a broken transfer its whole time again when it asks", () => {
+    const site = new Site();
+    site.ask(a, [1]);
+    site.tell("broken", a, 1);
+    expect(granted(site.ask(a, [1]))).toEqual([1]);
+    site.nowMs += 4900;
+    expect(site.ask(b, [1]).grants).toEqual([]);
+  });
+
+  it("does not let a broken transfer of somebody else touch a lease", () => {
+    const site = new Site();
+    site.ask(a, [1]);
+    site.tell("broken", b, 1);
     site.nowMs += 2000;
 
-    expect(granted(site.ask(b, [1, 2]))).toEqual([2]);
+    expect(site.ask(b, [1]).grants).toEqual([]);
   });
 
   it("grants a released fragment at once", () => {

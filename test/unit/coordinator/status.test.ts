@@ -74,6 +74,7 @@ describe("status", () => {
         sites: [berlin],
         packages: [known],
         traffic: [],
+        notices: [],
       }),
     );
 
@@ -92,6 +93,7 @@ describe("status", () => {
       sites: [berlin, parseSiteName("hamburg")],
       packages: [known],
       traffic: [traffic("berlin", 1100), traffic(`~${id}`, 5000)],
+      notices: [],
     });
 
     expect(sites[0]).toMatchObject({ wanRatio: 1.1, originBytes: 1100, packageBytes: 1000 });

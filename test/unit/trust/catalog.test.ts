@@ -8,8 +8,13 @@ import {
   catalogInForce,
   publishingView,
 } from "../../../coordinator/trust/catalog.ts";
-import { signPackage } from "../../../coordinator/trust/publisher.ts";
-import type { PackageInput } from "../../../protocol/operator-api.ts";
+import {
+  applyRenewal,
+  offlineExpiryMs,
+  renewalView,
+} from "../../../coordinator/trust/catalog-renewal.ts";
+import { signPackage, signRenewal } from "../../../coordinator/trust/publisher.ts";
+import type { PackageInput, RenewalInput } from "../../../protocol/operator-api.ts";
 import { canonicalBytes } from "../../../protocol/json.ts";
 import { targetPathOf } from "../../../protocol/ids.ts";
 import { binOf, sha256Of } from "../../../protocol/trust/metadata.ts";
@@ -62,6 +67,65 @@ function binMate(): ReturnType<typeof manifestOf> {
     if (binOf(targetPathOf(mate)) === binOf(path)) return mate;
   }
 }
+
+const signedBy = (seed: string, change: object, name: string, text: string) => ({
+  [name]: signedMetadataText({ ...looseFile(text).signed, ...change }, [keyOfSeed(seed)]),
+});
+
+describe("a renewal", () => {
+  const later = NOW + 170 * DAY;
+  const renewed = (fleet: FleetFixture) =>
+    signRenewal(fleet.trust.offline, renewalView(fleet.catalog), later);
+
+  it("gives every offline-signed file 180 more days, and changes nothing else", () => {
+    const fleet = new FleetFixture();
+    fleet.publish(app);
+    expect(offlineExpiryMs(fleet.catalog)).toBe(NOW + 180 * DAY);
+
+    const catalog = applyRenewal(fleet.catalog, renewed(fleet), fleet.trust.online, later);
+
+    expect(offlineExpiryMs(catalog)).toBe(later + 180 * DAY);
+    const bin = `${binOf(path)}.json`;
+    expect(looseFile(catalog[bin]!).signed.targets).toEqual(
+      looseFile(fleet.catalog[bin]!).signed.targets,
+    );
+    expect(looseFile(catalog[bin]!).signed).toMatchObject({ version: 2 });
+    expect(looseFile(catalog["targets.json"]!).signed).toMatchObject({ version: 2 });
+  });
+
+  it("is refused with another key, another content, or after another publish", () => {
+    const fleet = new FleetFixture();
+    fleet.publish(app);
+    const input = renewed(fleet);
+    const bin = `${binOf(path)}.json`;
+    const apply = (change: Partial<RenewalInput>) => () =>
+      applyRenewal(fleet.catalog, { ...input, ...change }, fleet.trust.online, later);
+    const { publisher, root } = fleet.trust.offline;
+    const { catalogOnline } = fleet.trust.online;
+
+    const stolen = signedBy(catalogOnline, {}, bin, input.bins[bin]!);
+    expect(apply({ bins: stolen })).toThrow(expect.objectContaining({ code: "PUBLISH_REFUSED" }));
+    const emptied = signedBy(publisher, { targets: {} }, bin, input.bins[bin]!);
+    expect(apply({ bins: emptied })).toThrow(expect.objectContaining({ code: "PUBLISH_REFUSED" }));
+    const { t } = signedBy(publisher, {}, "t", input.targets);
+    expect(apply({ targets: t! })).toThrow(expect.objectContaining({ code: "PUBLISH_REFUSED" }));
+    const short = signedBy(root, { expires: "2021-10-30T00:00:00Z" }, "t", input.targets);
+    expect(apply({ targets: short["t"]! })).toThrow(
+      expect.objectContaining({ code: "PUBLISH_REFUSED" }),
+    );
+    fleet.publish(binMate());
+    expect(apply({})).toThrow(expect.objectContaining({ code: "PUBLISH_CONFLICT" }));
+  });
+
+  it("E1: is not signed for a catalog that other keys made", () => {
+    const [fleet, other] = [new FleetFixture(), new FleetFixture()];
+    const foreign = renewalView(other.catalog);
+
+    expect(() => signRenewal(fleet.trust.offline, foreign, later)).toThrow(
+      expect.objectContaining({ code: "PUBLISH_OTHER_FLEET" }),
+    );
+  });
+});
 
 describe("the catalog", () => {
   it("takes a package that a publisher of the fleet has signed, OCS-16", () => {

@@ -1,10 +1,11 @@
 /** A small fleet for the trust tests: real keys, real metadata, a real trust store in a temp folder. */
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { addPackage, catalogBundle, catalogInForce } from "../../../coordinator/trust/catalog.ts";
 import { signDirective, type DirectiveEntry } from "../../../coordinator/trust/director.ts";
+import { keyOfSeed } from "../../../coordinator/trust/fleet-keys.ts";
 import { initTrust, type FleetTrust } from "../../../coordinator/trust/init-trust.ts";
 import { signPackage } from "../../../coordinator/trust/publisher.ts";
 import {
@@ -66,7 +67,11 @@ export class FleetFixture {
   directiveVersion = 0;
   nowMs = NOW;
 
-  constructor(trust: FleetTrust = initTrust({ nowMs: NOW, hosts: ["localhost", "127.0.0.1"] })) {
+  get director(): KeyObject {
+    return keyOfSeed(this.trust.online.director);
+  }
+
+  constructor(trust: FleetTrust = initTrust({ nowMs: NOW })) {
     this.trust = trust;
     this.catalog = trust.catalog;
   }
@@ -110,7 +115,7 @@ export class FleetFixture {
   }
 
   freshness(directive: MetadataFiles, change: Partial<Freshness> = {}) {
-    return signFreshness(this.trust.online, {
+    return signFreshness(this.director, {
       v: 1,
       endpoint: this.endpoint,
       nonce: NONCE,
@@ -123,7 +128,7 @@ export class FleetFixture {
   }
 
   membership(change: { notAfterMs?: number; endpoint?: EndpointId; fleet?: string } = {}) {
-    return signMembership(this.trust.online, {
+    return signMembership(this.director, {
       v: 1,
       endpoint: this.endpoint,
       fleet: this.trust.fleet.fleet,
@@ -135,7 +140,7 @@ export class FleetFixture {
   }
 
   roster(version: number, endpoint = this.endpoint) {
-    return signRoster(this.trust.online, {
+    return signRoster(this.director, {
       v: 1,
       endpoint,
       version,

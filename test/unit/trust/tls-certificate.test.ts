@@ -3,19 +3,18 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { connect, createSecureContext, createServer } from "node:tls";
 import { describe, expect, it } from "vitest";
-import { initTrust } from "../../../coordinator/trust/init-trust.ts";
-import { selfSignedCertificate } from "../../../coordinator/trust/tls-certificate.ts";
-import { makeFleetKeys } from "../../../coordinator/trust/fleet-keys.ts";
+import { makeTlsCertificate } from "../../../coordinator/trust/tls-certificate.ts";
 
 const HOSTS = ["deploy.example.org", "localhost", "127.0.0.1", "::1", "2001:db8::a:0:1"];
 
-describe("the coordinator's certificate", () => {
+describe("the coordinator's certificate", async () => {
   const nowMs = Date.now();
-  const { online, fleet } = initTrust({ nowMs, hosts: HOSTS });
-  const certificate = new X509Certificate(fleet.tlsCertificate!);
+  const tls = await makeTlsCertificate({ nowMs, hosts: HOSTS });
+  const context = { cert: tls.certificatePem, key: tls.privateKeyPem };
+  const certificate = new X509Certificate(tls.certificatePem);
 
   it("loads in node:tls with its key, lasts ten years and names its hosts", () => {
-    createSecureContext({ cert: fleet.tlsCertificate!, key: online.tlsPrivateKey });
+    createSecureContext(context);
 
     expect(certificate.verify(certificate.publicKey)).toBe(true);
     expect(certificate.checkHost("deploy.example.org")).toBe("deploy.example.org");
@@ -27,18 +26,18 @@ describe("the coordinator's certificate", () => {
   });
 
   it("is accepted as its own trust anchor by a verifying client, and no other is", async () => {
-    const server = createServer({ cert: fleet.tlsCertificate!, key: online.tlsPrivateKey });
+    const server = createServer(context);
     server.on("tlsClientError", () => undefined);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const { port } = server.address() as AddressInfo;
 
-    const socket = connect({ port, host: "127.0.0.1", ca: [fleet.tlsCertificate!] });
+    const socket = connect({ port, host: "127.0.0.1", ca: [tls.certificatePem] });
     await once(socket, "secureConnect");
     expect(socket.authorized).toBe(true);
     socket.destroy();
 
-    const other = initTrust({ nowMs, hosts: HOSTS }).fleet.tlsCertificate!;
+    const other = (await makeTlsCertificate({ nowMs, hosts: HOSTS })).certificatePem;
     const stranger = connect({ port, host: "127.0.0.1", ca: [other] });
     const [error] = await once(stranger, "error").catch((cause: unknown) => [cause]);
     expect(error).toBeInstanceOf(Error);
@@ -46,17 +45,19 @@ describe("the coordinator's certificate", () => {
     server.close();
   });
 
-  it("is readable after 2050 as well and refuses hosts that are none", () => {
-    const privateKeyPem = makeFleetKeys().online.tlsPrivateKey;
-    const late = selfSignedCertificate({
-      privateKeyPem,
-      hosts: ["a"],
-      nowMs: Date.UTC(2045, 0, 1),
-    });
+  it("is a P-256 certificate that signs itself and is for servers alone", () => {
+    expect(certificate.publicKey.asymmetricKeyDetails?.namedCurve).toBe("prime256v1");
+    expect(certificate.ca).toBe(true);
+    expect(certificate.checkIssued(certificate)).toBe(true);
+    expect(certificate.validFromDate.getTime()).toBeLessThan(nowMs);
+  });
+
+  it("is readable after 2050 as well and refuses hosts that are none", async () => {
+    const late = await makeTlsCertificate({ hosts: ["a"], nowMs: Date.UTC(2045, 0, 1) });
 
     expect(new X509Certificate(late.certificatePem).validToDate.getUTCFullYear()).toBe(2055);
-    expect(() => selfSignedCertificate({ privateKeyPem, hosts: ["a b"], nowMs })).toThrow(
-      expect.objectContaining({ code: "INPUT_INVALID" }),
-    );
+    await expect(makeTlsCertificate({ hosts: ["a b"], nowMs })).rejects.toMatchObject({
+      code: "INPUT_INVALID",
+    });
   });
 });

@@ -1,5 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { catalogBundle } from "../../../coordinator/trust/catalog.ts";
+import { applyRenewal, renewalView } from "../../../coordinator/trust/catalog-renewal.ts";
+import { signRenewal } from "../../../coordinator/trust/publisher.ts";
 import { initTrust } from "../../../coordinator/trust/init-trust.ts";
 import { TrustStore } from "../../../node/trust/trust-store.ts";
 import { signCatalogHead, versionsIn } from "../../../coordinator/trust/catalog-head.ts";
@@ -46,6 +48,20 @@ async function expectRefused(answer: CheckInAnswer, code: string): Promise<void>
   expect(result).toMatchObject({ kind: "refused", code });
   expect(shown(store)).toEqual(before);
 }
+
+describe("a renewed catalog", () => {
+  it("is accepted where the old one has expired", async () => {
+    await fleet.accept(store, fleet.answer([app]));
+    fleet.nowMs = NOW + 181 * DAY;
+    const input = signRenewal(fleet.trust.offline, renewalView(fleet.catalog), fleet.nowMs);
+    fleet.catalog = applyRenewal(fleet.catalog, input, fleet.trust.online, fleet.nowMs);
+
+    const result = await fleet.accept(store, fleet.answer([app]));
+
+    expect(result).toMatchObject({ kind: "accepted" });
+    expect(store.instructions()).toMatchObject([{ targetPath: "acme/app/1.0.0" }]);
+  });
+});
 
 describe("an honest answer", () => {
   it("OCS-16 yields the instructions that director and publisher both name", async () => {
@@ -148,7 +164,7 @@ describe("a hostile coordinator with all online keys", () => {
   });
 
   it("M3: cannot sign a bin with its online keys", async () => {
-    const forger = new FleetFixture(initTrust({ nowMs: NOW, hosts: [] }));
+    const forger = new FleetFixture(initTrust({ nowMs: NOW }));
     const evil = manifestOf("evil", "6.6.6");
     forger.publish(evil);
     const bin = Object.keys(forger.catalog).find((name) => name.startsWith("bin-"))!;
