@@ -3,7 +3,7 @@
  * what manifests allow and can add nothing to them.
  */
 import { Type, type Static } from "typebox";
-import { EndpointIdSchema, SwarmTagSchema } from "./ids.ts";
+import { SwarmTagSchema } from "./ids.ts";
 import { parserOf } from "./json.ts";
 import { MatchSchema } from "./manifest.ts";
 
@@ -36,7 +36,3 @@ export const DirectiveTargetSchema = Type.Object(
 );
 export type DirectiveTarget = Static<typeof DirectiveTargetSchema>;
 export const parseDirectiveTarget = parserOf("the directive's target", DirectiveTargetSchema);
-
-/** Name of the signed field that binds all three director files to one endpoint (trust M10). */
-export const DEVICE_FIELD = "x-device";
-export const parseDeviceField = parserOf("the directive's device", EndpointIdSchema);

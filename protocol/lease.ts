@@ -30,7 +30,6 @@ export const LeaseRequestSchema = Type.Object(
   closed,
 );
 export type LeaseRequest = Static<typeof LeaseRequestSchema>;
-export const parseLeaseRequest = parserOf("the lease request", LeaseRequestSchema);
 
 export const LeaseAnswerSchema = Type.Object(
   {

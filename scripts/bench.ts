@@ -1,13 +1,17 @@
 /**
- * Measurements: `npm run bench -- NAME [--json]` runs scripts/bench/NAME.ts; without a name it
- * lists what there is. The folder's programs export `run({ isJson })`, which prints its own result.
+ * Measurements: `npm run bench -- NAME [--json] [more]` runs scripts/bench/NAME.ts; without a name
+ * it lists what there is. The folder's programs export `run(options)`, which prints its own result.
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 
 const FOLDER = join(import.meta.dirname, "bench");
 
-type Run = (options: { readonly isJson: boolean }) => Promise<void>;
+type Run = (options: {
+  readonly isJson: boolean;
+  /** What stands behind the name, without --json. */
+  readonly args: readonly string[];
+}) => Promise<void>;
 
 async function names(): Promise<readonly string[]> {
   const files = await readdir(FOLDER);
@@ -31,7 +35,10 @@ async function main(): Promise<number> {
   const known = await names();
   if (name !== undefined && known.includes(name)) {
     const run = await load(name);
-    await run({ isJson: args.includes("--json") });
+    await run({
+      isJson: args.includes("--json"),
+      args: args.filter((word) => word !== "--json"),
+    });
     return 0;
   }
   console.error(name === undefined ? "usage: npm run bench -- NAME" : `error: no bench "${name}"`);

@@ -23,7 +23,13 @@ const CONTESTS: Readonly<Record<string, Contest>> = {
   "branchline-dp": async (course) => runBranchline(course, true),
 };
 
-export async function run(args: readonly string[]): Promise<number> {
+export async function run({
+  isJson,
+  args,
+}: {
+  readonly isJson: boolean;
+  readonly args: readonly string[];
+}): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -34,13 +40,11 @@ export async function run(args: readonly string[]): Promise<number> {
       lan: { type: "string", default: "200mbit" },
       runs: { type: "string", default: "5" },
       only: { type: "string", default: Object.keys(CONTESTS).join(",") },
-      json: { type: "boolean", default: false },
     },
   });
   const refusal = await labRefusal();
   if (refusal !== undefined) {
-    console.error(`error: this measurement needs network namespaces: ${refusal}`);
-    return 1;
+    throw new Error(`this measurement needs network namespaces: ${refusal}`);
   }
   const course: Course = {
     sites: Number(values.sites),
@@ -50,9 +54,8 @@ export async function run(args: readonly string[]): Promise<number> {
     lan: values.lan,
   };
   const results = await runAll(course, values.only.split(","), Number(values.runs));
-  if (values.json) console.log(JSON.stringify({ course, results }));
+  if (isJson) console.log(JSON.stringify({ course, results }));
   else printTable(course, results);
-  return 0;
 }
 
 interface Result {

@@ -13,6 +13,8 @@ const NODE_PORT = 4001;
 /** Eight nodes that ask this often use about one per cent of the line. */
 const CHECK_IN = "1s";
 const TRANSFER_LIMIT_MS = 150_000;
+/** Every look starts a process; the instants come from the nodes, so looking rarely loses nothing. */
+const LOOK_MS = 2000;
 
 /** Set where the lab cannot run here; said once per file, because a silent skip looks like success. */
 export const refusal = await labRefusal();
@@ -98,12 +100,13 @@ export async function transfer(
   const before = await wanDown(lab);
   await fleet.command(["deploy", order.ref, "--to", order.target]);
   await during();
-  const status = await until(`${order.ref} everywhere`, TRANSFER_LIMIT_MS, async () => {
+  const isEverywhere = async () => {
     const seen = await fleet.status();
     const jobs = jobsOf(seen, order);
     const isDone = jobs.length === order.names.length && jobs.every(isSucceeded);
     return isDone ? seen : undefined;
-  });
+  };
+  const status = await until(`${order.ref} everywhere`, TRANSFER_LIMIT_MS, isEverywhere, LOOK_MS);
   const after = await wanDown(lab);
   const jobs = jobsOf(status, order);
   const published = status.packages.find((each) => `${each.name}@${each.version}` === order.ref);

@@ -300,13 +300,14 @@ export async function until<T>(
   what: string,
   timeoutMs: number,
   probe: () => Promise<T | undefined>,
+  pauseMs = POLL_MS,
 ): Promise<T> {
   const endMs = performance.now() + timeoutMs;
   for (;;) {
     const value = await probe();
     if (value !== undefined) return value;
     if (performance.now() > endMs) throw new Error(`waited ${timeoutMs} ms in vain: ${what}`);
-    await sleep(POLL_MS);
+    await sleep(pauseMs);
   }
 }
 

@@ -1,6 +1,5 @@
 /** Branchline on the course: from the first node that acts to the last that holds everything. */
 import { join } from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
 import type { StatusJob } from "../../../protocol/operator-api.ts";
 import { publish } from "../../../test/support/deployments.ts";
 import { COORDINATOR_HOST, type Lab } from "../../../test/support/lab.ts";
@@ -11,7 +10,7 @@ const REF = "bench/noise@1";
 const CHECK_IN = "5s";
 const LIMIT_MS = 600_000;
 /** Every look at the status costs CPU that the contestants share. */
-const LOOK_EVERY_MS = 2000;
+const LOOK_MS = 2000;
 
 export async function runBranchline(course: Course, hasDp: boolean): Promise<Figures> {
   await using lab = await buildLab(course, hasDp ? 1 : 0);
@@ -25,7 +24,7 @@ export async function runBranchline(course: Course, hasDp: boolean): Promise<Fig
   const pids = [...fleet.nodes.values()].map(({ pid }) => pid);
   const [cpuBefore, wanBefore] = [await cpuSecondsOf(pids), await wanDown(lab)];
   await fleet.command(["deploy", REF, "--to", "all"]);
-  const jobs = await until("all endpoints", LIMIT_MS, async () => finished(fleet, names));
+  const jobs = await until("all endpoints", LIMIT_MS, async () => finished(fleet, names), LOOK_MS);
   const [cpuAfter, wanAfter] = [await cpuSecondsOf(pids), await wanDown(lab)];
   return figuresOf(course, {
     seconds: secondsOf(jobs),
@@ -77,7 +76,6 @@ async function finished(
   fleet: Fleet,
   names: readonly string[],
 ): Promise<readonly StatusJob[] | undefined> {
-  await sleep(LOOK_EVERY_MS);
   const { endpoints } = await fleet.status();
   const jobs = endpoints
     .filter(({ name }) => names.includes(name))

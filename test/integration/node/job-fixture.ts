@@ -45,10 +45,6 @@ export interface JobFixture extends AsyncDisposable {
   restarted(): Promise<JobFixture>;
 }
 
-export function action(text: Action): Action {
-  return text;
-}
-
 export function script(path: string, text: string): MemoryFile {
   return { path, text: `#!/bin/sh\n${text}\n`, isExecutable: true };
 }
