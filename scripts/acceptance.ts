@@ -1,6 +1,7 @@
 /**
  * Which behaviours of the acceptance list are proved, and by which tests: reads the titles of all tests
- * and looks for the ids of test/acceptance/ids.json. `--phase N` fails while one of that phase is not.
+ * and looks for the ids of test/acceptance/ids.json. `--release 0.1` fails while one that
+ * the release promises is not.
  */
 import { readdir, readFile } from "node:fs/promises";
 import { join, relative } from "node:path";
@@ -16,7 +17,8 @@ const EntrySchema = Type.Object(
   {
     id: Type.String({ pattern: "^[A-Z]+-?[0-9]+$" }),
     title: Type.String({ minLength: 5 }),
-    phase: Type.Optional(Type.Integer({ minimum: 1 })),
+    /** The release that promises it; absent for a later one. */
+    release: Type.Optional(Type.String({ pattern: "^[0-9]+\\.[0-9]+$" })),
   },
   { additionalProperties: false },
 );
@@ -94,8 +96,10 @@ function rootName(callee: Expression): string {
   return "";
 }
 
-function printTable(coverage: Coverage, phase: number | undefined): void {
-  const shown = coverage.entries.filter((entry) => phase === undefined || entry.phase === phase);
+function printTable(coverage: Coverage, release: string | undefined): void {
+  const shown = coverage.entries.filter(
+    (entry) => release === undefined || entry.release === release,
+  );
   for (const { id, title, tests } of shown) {
     console.log(`${tests.length > 0 ? "proved" : "open  "} ${id.padEnd(7)} ${title}`);
     for (const test of tests) console.log(`         ${test.file}: ${test.title}`);
@@ -106,24 +110,23 @@ function printTable(coverage: Coverage, phase: number | undefined): void {
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { json: { type: "boolean", default: false }, phase: { type: "string" } },
+    options: { json: { type: "boolean", default: false }, release: { type: "string" } },
   });
-  const phase = values.phase === undefined ? undefined : Number(values.phase);
-  if (phase !== undefined && !(Number.isInteger(phase) && phase > 0)) {
-    console.error(`error: --phase needs a number such as 1, not "${values.phase}"`);
+  const { release } = values;
+  if (release !== undefined && !/^[0-9]+\.[0-9]+$/u.test(release)) {
+    console.error(`error: --release needs a number such as 0.1, not "${release}"`);
     return 2;
   }
   const coverage = coverageOf(await readAcceptanceList(), await readTestTitles());
   if (values.json) console.log(JSON.stringify(coverage, undefined, 2));
-  else printTable(coverage, phase);
+  else printTable(coverage, release);
   for (const { id, file, title } of coverage.unknown) {
     console.error(`error: ${file} names ${id}, which is not on the list: "${title}"`);
   }
   const open = coverage.entries.filter(
-    (entry) => phase !== undefined && entry.phase === phase && entry.tests.length === 0,
+    (entry) => release !== undefined && entry.release === release && entry.tests.length === 0,
   );
-  for (const { id } of open)
-    console.error(`error: no test names ${id}, expected in phase ${phase}`);
+  for (const { id } of open) console.error(`error: no test names ${id}, promised for ${release}`);
   return coverage.unknown.length + open.length > 0 ? 1 : 0;
 }
 

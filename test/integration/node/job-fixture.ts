@@ -11,7 +11,7 @@ import {
   targetPathOf,
 } from "../../../protocol/ids.ts";
 import { canonicalBytes } from "../../../protocol/json.ts";
-import { matchOf, parseManifest, type Action } from "../../../protocol/manifest.ts";
+import { matchOf, parseManifest } from "../../../protocol/manifest.ts";
 import type { JobReport } from "../../../protocol/report.ts";
 import { JobDriver } from "../../../node/actions/job-driver.ts";
 import type { ReportSink } from "../../../node/actions/job-parts.ts";
