@@ -63,6 +63,11 @@ export class Neighbour {
     return true;
   }
 
+  /** Lost here after it was fetched or found: may be asked for again. */
+  wantedAgain(index: number): void {
+    if (this.have.has(index) && !this.candidates.includes(index)) this.candidates.push(index);
+  }
+
   mayAsk(nowMs: number): boolean {
     return this.inFlight.size < this.window && nowMs >= this.pausedUntilMs;
   }

@@ -27,6 +27,8 @@ export type SchedulerEvent =
   | { readonly type: "known"; readonly indices: Iterable<number> }
   /** Already on this node's disk. */
   | { readonly type: "found"; readonly indices: Iterable<number> }
+  /** No longer on this node's disk. */
+  | { readonly type: "vanished"; readonly indices: Iterable<number> }
   | {
       readonly type: "peerJoined";
       readonly peer: EndpointId;
@@ -118,6 +120,9 @@ export class Scheduler {
       case "found":
         for (const index of event.indices) this.have.add(index);
         break;
+      case "vanished":
+        this.vanished(event.indices, nowMs);
+        break;
       case "peerJoined":
         this.peerJoined(event.peer, event.isDp, event.have);
         break;
@@ -144,6 +149,16 @@ export class Scheduler {
       default:
         event satisfies never;
     }
+  }
+
+  private vanished(indices: Iterable<number>, nowMs: number): void {
+    for (const index of indices) {
+      if (!this.have.delete(index)) continue;
+      this.isComplete = false;
+      this.lowestMissing = Math.min(this.lowestMissing, index);
+      for (const neighbour of this.neighbours.values()) neighbour.wantedAgain(index);
+    }
+    this.wan.resumed(nowMs);
   }
 
   private peerJoined(peer: EndpointId, isDp: boolean, have: Bitmap): void {

@@ -78,6 +78,11 @@ export class WanPolicy {
     this.leases.delete(index);
   }
 
+  /** Fetching begins anew: the LAN gets its time first. */
+  resumed(nowMs: number): void {
+    this.progressMs = nowMs;
+  }
+
   /** A neighbour has it: an unused lease goes back. */
   isOnLan(index: number): void {
     if (this.leases.delete(index)) this.toRelease.push(index);

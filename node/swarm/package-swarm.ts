@@ -96,6 +96,7 @@ export class PackageSwarm {
     onProgress: (progress: FetchProgress) => void,
   ): Promise<FetchProgress> {
     signal.throwIfAborted();
+    if (this.isComplete) this.missVanished();
     if (this.isComplete) return this.progress(undefined);
     this.isWanted = true;
     this.wish();
@@ -294,13 +295,28 @@ export class PackageSwarm {
     this.step({ type: "found", indices: found });
   }
 
+  /** What was complete may have rotted on disk since (trust S11): that is fetched again. */
+  private missVanished(): void {
+    const vanished = [...range(0, this.catalog.count)].filter((index) => {
+      const digest = this.catalog.digestOf(index);
+      return digest !== undefined && !this.ports.store.has(digest);
+    });
+    if (vanished.length === 0) return;
+    for (const index of vanished) this.doneBytes -= this.catalog.sizeOf(index);
+    this.isComplete = false;
+    clearInterval(this.timer);
+    this.timer = undefined;
+    this.step({ type: "vanished", indices: vanished });
+  }
+
   private async finish(): Promise<void> {
     // All fragments count as stored only after the last writes.
     await Promise.all(this.writes);
     this.isComplete = true;
     for (const waiter of this.waiters) waiter.resolve(this.progress(waiter.before));
     this.waiters.clear();
-    setTimeout(() => clearInterval(this.timer), LINGER_MS).unref();
+    const { timer } = this;
+    setTimeout(() => clearInterval(timer), LINGER_MS).unref();
   }
 
   private fail(error: unknown): void {

@@ -254,4 +254,26 @@ describe("the exchange of a site", () => {
       pack.fragments.slice(0, 16).reduce((sum, { bytes }) => sum + bytes.length, 0),
     );
   });
+
+  it("BR-3 fetches again what the disk has lost since it was complete", async () => {
+    const pack = testPackage(12, 20_000);
+    const origin = new TestOrigin(pack);
+    const nodes = [
+      await startNode((id) => origin.for(id)),
+      await startNode((id) => origin.for(id)),
+    ];
+    await placeAll(nodes);
+    await fetchAll(nodes, pack);
+    const [rotten] = nodes;
+    const lost = pack.fragments.slice(3, 5);
+    const { map } = rotten!.store as MemoryFragments;
+    for (const { digest } of lost) map.delete(digest);
+
+    const [result] = await fetchAll([rotten!], pack);
+
+    expect(lost.map(({ digest }) => map.has(digest))).toEqual([true, true]);
+    expect(result!.doneBytes).toBe(pack.item.manifest.content!.wireBytes);
+    expect(result!.bytes.peer).toBe(40_000);
+    expect(copiesSent(origin)).toEqual(pack.fragments.map(() => 1));
+  });
 });

@@ -39,6 +39,20 @@ describe("fragment store", () => {
     expect(await readdir(join(folder, digest.slice(0, 2)))).toEqual([digest]);
   });
 
+  it("gives nothing that was altered on disk after it was read and found good", async () => {
+    const digest = digestOf(Buffer.from("fragment"));
+    const corrupt: string[] = [];
+    const store = await FolderFragmentStore.open(folder, (one) => corrupt.push(one));
+    await store.write(digest, Buffer.from("fragment"));
+    const before = await store.read(digest);
+
+    await writeFile(join(folder, digest.slice(0, 2), digest), "fragmenT");
+
+    expect(before?.toString()).toBe("fragment");
+    expect(await store.read(digest)).toBeUndefined();
+    expect(corrupt).toEqual([digest]);
+  });
+
   it("drops and reports a fragment that rotted on disk", async () => {
     const digest = digestOf(Buffer.from("fragment"));
     const store = await FolderFragmentStore.open(folder, () => undefined);
