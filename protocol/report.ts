@@ -48,6 +48,9 @@ export const TraceStepSchema = Type.Enum([
   "location",
   "dpChosen",
   "manifestVerified",
+  /** The last fragment is here and verified. */
+  "contentFetched",
+  /** The files are put together and verified. */
   "contentVerified",
   "actionStarted",
   "actionEnded",

@@ -121,6 +121,7 @@ function jobInPreparation(
       saves.add(meter.save);
       await saves.ended();
     }
+    onStep("contentFetched");
   };
   return { facts, trace: () => trace, onStep, mention, fetch };
 }

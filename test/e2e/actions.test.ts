@@ -174,6 +174,7 @@ it("BR-5 traces location, DP choice, content and verification before the action"
     "location",
     "dpChosen",
     "manifestVerified",
+    "contentFetched",
     "contentVerified",
     "actionStarted",
     "actionEnded",

@@ -161,6 +161,6 @@ function secondsOf(jobs: readonly StatusJob[]): number {
       trace.filter(({ step }) => steps.includes(step)).map(({ at }) => Date.parse(at)),
     );
   const begin = Math.min(...instants(["location", "manifestVerified"]));
-  const end = Math.max(...instants(["contentVerified"]));
+  const end = Math.max(...instants(["contentFetched"]));
   return (end - begin) / 1000;
 }

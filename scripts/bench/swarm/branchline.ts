@@ -90,6 +90,6 @@ function secondsOf(jobs: readonly StatusJob[]): number {
       trace.filter(({ step }) => step === wanted).map(({ at }) => Date.parse(at)),
     );
   const begin = Math.min(...instants("manifestVerified"));
-  const end = Math.max(...instants("contentVerified"));
+  const end = Math.max(...instants("contentFetched"));
   return (end - begin) / 1000;
 }

@@ -95,6 +95,7 @@ describe("launch", () => {
       "location",
       "dpChosen",
       "manifestVerified",
+      "contentFetched",
       "contentVerified",
       "actionStarted",
       "actionEnded",
