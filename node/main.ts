@@ -124,6 +124,7 @@ async function openRooms(
     listen: () => swarm.addresses(),
     nodeVersion: await programVersion(),
     intervalMs: settings.checkInMs,
+    isDp: () => trust.membership()?.membership.role === "dp",
     onAccepted: async (accepted, facts) => {
       await placing.place(facts);
       driver.direct(accepted.instructions);

@@ -96,6 +96,10 @@ export class Scheduler {
     this.leaseShift = Math.floor(this.next() * LEASE_WINDOW);
   }
 
+  get peers(): readonly EndpointId[] {
+    return [...this.neighbours.keys()];
+  }
+
   step(event: SchedulerEvent, nowMs: number): readonly SchedulerEffect[] {
     this.effects = [];
     this.take(event, nowMs);

@@ -26,7 +26,7 @@ export interface WanPlace {
   readonly role: "agent" | "dp";
   /** The DP in use; undefined for none. */
   readonly dp: EndpointId | undefined;
-  /** Position among the site's peers by rendezvous hash; 0 asks first. */
+  /** Position by rendezvous hash among the peers that fetch the package too; 0 asks first. */
   readonly rank: number;
   /** Peers of the site, this one included. */
   readonly siteSize: number;

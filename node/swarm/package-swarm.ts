@@ -81,6 +81,11 @@ export class PackageSwarm {
     return this.scheduler.have;
   }
 
+  /** Peers that hold or fetch the package. */
+  get neighbours(): readonly EndpointId[] {
+    return this.scheduler.peers;
+  }
+
   get isFetching(): boolean {
     return this.waiters.size > 0 && !this.isComplete;
   }

@@ -89,7 +89,10 @@ class LibSwarm implements Swarm {
       onOpen: (session) => this.sessionOpened(session),
       onMessage: (session, message) => this.message(session, message),
       onClose: (peer) => {
-        for (const swarm of this.packages.values()) swarm.step({ type: "peerLeft", peer });
+        for (const swarm of this.packages.values()) {
+          swarm.step({ type: "peerLeft", peer });
+          if (swarm.isFetching) this.rank(swarm);
+        }
       },
       onRefusal: settings.onRefusal,
       nowMs: monotonicMs,
@@ -113,9 +116,7 @@ class LibSwarm implements Swarm {
     await this.ready;
     this.current = place;
     this.neighbourhood.placed(place);
-    for (const swarm of this.packages.values()) {
-      swarm.step({ type: "placed", place: this.wanPlace(place, swarm.item.swarm) });
-    }
+    for (const swarm of this.packages.values()) this.rank(swarm);
     this.reach();
   }
 
@@ -189,7 +190,7 @@ class LibSwarm implements Swarm {
     const place: WanPlace =
       this.current === undefined
         ? { role: "agent", dp: undefined, rank: 0, siteSize: 1 }
-        : this.wanPlace(this.current, item.swarm);
+        : this.wanPlace(this.current, item.swarm, []);
     const seed =
       Buffer.from(this.self).readUInt32BE(20) ^ Buffer.from(item.swarm, "hex").readUInt32BE(0);
     const swarm = new PackageSwarm(item, place, seed, this.portsOf(item));
@@ -214,15 +215,20 @@ class LibSwarm implements Swarm {
     };
   }
 
-  private wanPlace(place: SwarmPlace, topic: string): WanPlace {
-    const peers = place.roster.peers.map(({ endpoint }) => endpoint);
-    const others = new Set([...peers, this.self]);
+  /** Ranked among those that fetch with it: who is absent or asleep keeps nobody waiting. */
+  private wanPlace(place: SwarmPlace, topic: string, joined: readonly EndpointId[]): WanPlace {
     return {
       role: place.role,
       dp: place.dp?.endpoint,
-      rank: rendezvousRank(this.self, [...others], `${topic}\n${place.roster.epoch}`),
-      siteSize: others.size,
+      rank: rendezvousRank(this.self, joined, `${topic}\n${place.roster.epoch}`),
+      siteSize: place.roster.peers.length + 1,
     };
+  }
+
+  private rank(swarm: PackageSwarm): void {
+    if (this.current === undefined) return;
+    const place = this.wanPlace(this.current, swarm.item.swarm, swarm.neighbours);
+    swarm.step({ type: "placed", place });
   }
 
   // The DP keeps track; without one, the first of the rendezvous order does.
@@ -230,8 +236,9 @@ class LibSwarm implements Swarm {
     const { current } = this;
     if (current?.roster.site === undefined) return false;
     if (current.role === "dp") return true;
+    const peers = current.roster.peers.map(({ endpoint }) => endpoint);
     return (
-      current.roster.dps.length === 0 && this.wanPlace(current, current.roster.site).rank === 0
+      current.roster.dps.length === 0 && rendezvousRank(this.self, peers, current.roster.site) === 0
     );
   }
 
@@ -296,6 +303,7 @@ class LibSwarm implements Swarm {
           if (this.isTracker) this.track(session, swarm);
         }
         swarm.step({ type: "peerJoined", peer, isDp: this.isDp(peer), have: message.have });
+        this.rank(swarm);
         break;
       }
       case "have":

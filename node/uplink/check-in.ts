@@ -32,6 +32,7 @@ export interface CheckInSettings {
   readonly listen: () => readonly string[];
   readonly nodeVersion: string;
   readonly intervalMs: number;
+  readonly isDp: () => boolean;
   /** In the order of the check-ins; the next one waits for it. */
   readonly onAccepted: (accepted: Accepted, facts: LocationFacts) => Promise<void>;
   readonly onRefusal: (refusal: Refusal) => void;
@@ -83,8 +84,8 @@ export class CheckIn {
     this.#endPause = () => ended.abort();
     const either = AbortSignal.any([signal, ended.signal]);
     await pause(delayMs, undefined, { signal: either }).catch(() => undefined);
-    // A whole site hears the same news at once.
-    if (ended.signal.aborted) {
+    // A whole site hears the same news at once; its DP goes first.
+    if (ended.signal.aborted && !this.#settings.isDp()) {
       const jitterMs = this.#settings.random() * NEWS_JITTER_MS;
       await pause(jitterMs, undefined, { signal }).catch(() => undefined);
     }

@@ -145,6 +145,7 @@ export class HostilePeer implements AsyncDisposable {
       listen: () => swarm.addresses(),
       nodeVersion: "hostile",
       intervalMs: 500,
+      isDp: () => false,
       onAccepted: async ({ instructions }) => {
         await place(trust, swarm);
         for (const one of instructions) await this.#serve(swarm, one);
