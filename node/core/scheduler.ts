@@ -129,9 +129,11 @@ export class Scheduler {
         break;
       case "peerJoined":
         this.peerJoined(event.peer, event.isDp, event.have);
+        if (event.isDp) this.wan.dpHeard(nowMs);
         break;
       case "peerHas":
         this.peerHas(event.peer, event.indices);
+        if (this.neighbours.get(event.peer)?.isDp === true) this.wan.dpHeard(nowMs);
         break;
       case "peerLeft":
         this.peerLeft(event.peer);
@@ -224,6 +226,7 @@ export class Scheduler {
     }
     this.asked.delete(index);
     this.wan.progressed(index, nowMs);
+    if (source !== "origin" && this.neighbours.get(source)?.isDp === true) this.wan.dpHeard(nowMs);
     if (!this.have.add(index)) return;
     if (source === "origin") this.offerFirst(index, nowMs);
     else {

@@ -7,7 +7,7 @@ import { LEASE_MAX_FRAGMENTS, type ForceReason, type LeaseAnswer } from "../../p
 
 /** Holders side by side without a DP: one may die without an idle line (distribution 3.3). */
 export const HOLDER_COUNT = 3;
-/** A node with a DP waits this long without progress before it asks the gate itself. */
+/** A node asks the gate itself after its DP has been silent for this long. */
 const DP_PATIENCE_MS = 3000;
 /** Each rank behind the holders waits one step longer, so that a dead holder is replaced in order. */
 const RANK_STEP_MS = 250;
@@ -60,14 +60,21 @@ export class WanPolicy {
   private nextAskMs = 0;
   private failurePauseMs = FAILURE_PAUSE_MIN_MS;
   private progressMs: number;
+  private dpHeardMs: number;
 
   constructor(place: WanPlace, nowMs: number) {
     this.place = place;
     this.progressMs = nowMs;
+    this.dpHeardMs = nowMs;
   }
 
   placed(place: WanPlace): void {
     this.place = place;
+  }
+
+  /** The DP joined, announced or sent something. */
+  dpHeard(nowMs: number): void {
+    this.dpHeardMs = nowMs;
   }
 
   /** Any verified fragment from anywhere. */
@@ -81,6 +88,7 @@ export class WanPolicy {
   /** Fetching begins anew: the LAN gets its time first. */
   resumed(nowMs: number): void {
     this.progressMs = nowMs;
+    this.dpHeardMs = nowMs;
   }
 
   /** A neighbour has it: an unused lease goes back. */
@@ -166,8 +174,9 @@ export class WanPolicy {
     if (role === "dp") return true;
     const behind = Math.max(0, rank - HOLDER_COUNT + 1);
     const rankMs = Math.min(behind * RANK_STEP_MS, RANK_PATIENCE_MAX_MS);
-    const patienceMs = dp === undefined ? rankMs : DP_PATIENCE_MS + rankMs;
-    return nowMs - this.progressMs >= patienceMs;
+    // Own progress must not renew the wait for a DP that is gone, or each lease would cost it again.
+    const isDpSilent = dp === undefined || nowMs - this.dpHeardMs >= DP_PATIENCE_MS;
+    return isDpSilent && nowMs - this.progressMs >= rankMs;
   }
 
   // Without other holders one stream would leave the line idle between two fragments.

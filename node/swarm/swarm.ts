@@ -129,7 +129,13 @@ class LibSwarm implements Swarm {
     const result = swarm.fetch(signal, onProgress);
     for (const session of this.neighbourhood.all()) this.join(session, swarm, false);
     this.reach();
-    return result;
+    try {
+      return await result;
+    } catch (error) {
+      // Given up: nothing of it may use the line any more. A later fetch resumes from the disk.
+      if (!swarm.isFetching && !swarm.have.isFull) await this.leave(swarm);
+      throw error;
+    }
   }
 
   async serve(item: SwarmItem): Promise<void> {
@@ -183,7 +189,21 @@ class LibSwarm implements Swarm {
     if (before !== undefined) return before;
     const opening = this.open(item);
     this.opening.set(item.swarm, opening);
-    return opening;
+    try {
+      return await opening;
+    } catch (error) {
+      this.opening.delete(item.swarm);
+      throw error;
+    }
+  }
+
+  private async leave(swarm: PackageSwarm): Promise<void> {
+    const tag = swarm.item.swarm;
+    if (this.packages.get(tag) !== swarm) return;
+    this.packages.delete(tag);
+    this.opening.delete(tag);
+    for (const session of this.neighbourhood.all()) session.send({ type: "leave", swarm: tag });
+    await swarm.close();
   }
 
   private async open(item: SwarmItem): Promise<PackageSwarm> {

@@ -108,7 +108,8 @@ export class TestOrigin {
     for (const index of request.release) this.held.delete(index);
     for (const index of request.want) {
       const before = this.held.get(index);
-      if (before !== undefined && request.force === undefined) {
+      const isRefused = before !== undefined && (before.holder !== endpoint || before.isServed);
+      if (isRefused && request.force === undefined) {
         answer.leased.push({ index, holder: before.holder, isServed: before.isServed });
       } else if (answer.grants.length < 4) {
         this.held.set(index, { holder: endpoint, isServed: false });

@@ -239,6 +239,25 @@ describe("the exchange of a site", () => {
     await fetched;
   });
 
+  it("uses the line no more once a fetch is given up, and resumes what it has later", async () => {
+    const pack = testPackage(40, 20_000);
+    const origin = new TestOrigin(pack, 5);
+    const node = await startNode((id) => origin.for(id));
+    await placeAll([node]);
+    const giveUp = new AbortController();
+    const given = node.swarm.fetch(pack.item, giveUp.signal, ({ doneBytes }) => {
+      if (doneBytes > 100_000) giveUp.abort(new Error("withdrawn"));
+    });
+
+    await expect(given).rejects.toThrow("withdrawn");
+
+    const sentBefore = origin.sent.length;
+    expect(sentBefore).toBeLessThan(pack.fragments.length);
+    await fetchAll([node], pack);
+    // Twice at most what was on its way when the fetch was given up.
+    expect(origin.sent.length - pack.fragments.length).toBeLessThanOrEqual(2);
+  });
+
   it("OCS-18 resumes from what the disk already holds", async () => {
     const pack = testPackage(30, 20_000);
     const origin = new TestOrigin(pack);
