@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 // The quick projects share one process (no isolation): 100 files cost 0.7 s instead of 12 s.
 // Integration, end-to-end and lab tests start processes and sockets, so each file gets its own worker.
-const quick = ["unit", "property", "vectors", "contract", "tidy"];
+const quick = ["unit", "property", "vectors", "contract", "simulation", "tidy"];
 const slow = ["integration", "e2e", "lab"];
 
 export default defineConfig({

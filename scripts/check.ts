@@ -11,7 +11,7 @@ import { Type } from "typebox";
 import { parserOf } from "../protocol/json.ts";
 
 const ROOT = join(import.meta.dirname, "..");
-const QUICK_PROJECTS = ["unit", "property", "vectors", "contract", "tidy"];
+const QUICK_PROJECTS = ["unit", "property", "vectors", "contract", "simulation", "tidy"];
 const SLOW_PROJECTS = ["integration", "e2e", "lab"];
 
 const parseTestReport = parserOf(

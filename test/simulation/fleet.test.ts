@@ -5,7 +5,7 @@ import { fitLine, valueAt } from "../../scripts/simulate/extrapolation.ts";
 import { maxMinRates, shareOrigin } from "../../scripts/simulate/fluid.ts";
 import { runScenario } from "../../scripts/simulate/run-scenario.ts";
 import { parseScenario } from "../../scripts/simulate/scenario.ts";
-import { SharedLine } from "../../scripts/simulate/shared-line.ts";
+import { WanLine } from "../../scripts/simulate/wan-line.ts";
 import { EventQueue, START_MS } from "../../scripts/simulate/event-queue.ts";
 import { officeScenario } from "./office.ts";
 
@@ -59,7 +59,7 @@ describe("the fluid model", () => {
 describe("a WAN line", () => {
   it("shares its rate among the transfers under way", () => {
     const queue = new EventQueue();
-    const line = new SharedLine(queue, 10);
+    const line = new WanLine(queue, 10);
     const ends: [string, number][] = [];
     const transfer = (name: string, sizeBytes: number) => ({
       sizeBytes,

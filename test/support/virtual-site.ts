@@ -75,4 +75,10 @@ export class VirtualSite {
   originCopies(): readonly number[] {
     return [...this.simulation.origin.copies].slice(this.pageCount);
   }
+
+  /** Fragments that the gate granted although the site had them or was fetching them. */
+  forcedCount(): number {
+    const { forced } = this.simulation.origin.gate;
+    return forced.holderUnreachable + forced.noProgress;
+  }
 }

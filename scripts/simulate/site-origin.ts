@@ -1,0 +1,137 @@
+/**
+ * The origin as one site sees it: the production lease gate behind a delay, and the site's WAN line.
+ * Tells the gate what the coordinator's routes tell it: parts, ends and broken transfers.
+ */
+import {
+  newGate,
+  step,
+  type GateAnswer,
+  type GateState,
+} from "../../coordinator/core/lease-gate.ts";
+import type { LeaseWish } from "../../node/core/wan-policy.ts";
+import { parseDigest, type EndpointId } from "../../protocol/ids.ts";
+import type { LeaseAnswer } from "../../protocol/lease.ts";
+import type { EventQueue } from "./event-queue.ts";
+import type { PackageShape } from "./package-shape.ts";
+import { WanLine, type Transfer } from "./wan-line.ts";
+
+/** The coordinator takes a DP for alive that it heard of within this time. */
+const DP_SEEN_WITHIN_MS = 30_000;
+/** Nobody looks at digests here. */
+const ANY_DIGEST = parseDigest("0".repeat(64));
+
+export interface OriginSettings {
+  readonly shape: PackageShape;
+  readonly bytesPerMs: number;
+  readonly latencyMs: number;
+  readonly dps: readonly EndpointId[];
+}
+
+interface Delivery {
+  readonly transfer: Transfer;
+  readonly endpoint: EndpointId;
+  readonly index: number;
+}
+
+export class SiteOrigin {
+  readonly gate: GateState = newGate();
+  readonly line: WanLine;
+  /** Lease requests, and the most of them within one second. */
+  leaseCount = 0;
+  fetchCount = 0;
+  /** Copies of each fragment that were begun to be sent. */
+  readonly copies: Uint8Array;
+  private readonly queue: EventQueue;
+  private readonly settings: OriginSettings;
+  private readonly seenMs = new Map<EndpointId, number>();
+  private readonly deliveries = new Set<Delivery>();
+
+  constructor(queue: EventQueue, settings: OriginSettings) {
+    this.queue = queue;
+    this.settings = settings;
+    this.line = new WanLine(queue, settings.bytesPerMs);
+    this.copies = new Uint8Array(settings.shape.count);
+    for (const dp of settings.dps) this.seenMs.set(dp, queue.nowMs);
+  }
+
+  /** Answers after the way there and back. */
+  ask(endpoint: EndpointId, wish: LeaseWish, onAnswer: (answer: LeaseAnswer) => void): void {
+    const { latencyMs } = this.settings;
+    this.queue.planIn(latencyMs, () => {
+      this.leaseCount++;
+      this.seenMs.set(endpoint, this.queue.nowMs);
+      const { want, release, force } = wish;
+      const answer = this.tell({ type: "request", endpoint, want, release, force });
+      const grants = answer.grants.map(({ index, expiresMs }) => {
+        const ttlMs = expiresMs - this.queue.nowMs;
+        return { index, digest: ANY_DIGEST, token: String(expiresMs), ttlMs };
+      });
+      const { leased, retryAfterMs } = answer;
+      this.queue.planIn(latencyMs, () => onAnswer({ grants, leased: [...leased], retryAfterMs }));
+    });
+  }
+
+  fetch(
+    endpoint: EndpointId,
+    index: number,
+    token: string,
+    onEnd: (isWhole: boolean) => void,
+  ): void {
+    const { latencyMs, shape } = this.settings;
+    this.queue.planIn(latencyMs, () => {
+      if (Number(token) <= this.queue.nowMs) {
+        this.queue.planIn(latencyMs, () => onEnd(false));
+        return;
+      }
+      this.fetchCount++;
+      this.copies[index] = (this.copies[index] ?? 0) + 1;
+      const tell = (type: "progress" | "served") => {
+        this.seenMs.set(endpoint, this.queue.nowMs);
+        this.tell({ type, endpoint, index });
+      };
+      const transfer: Transfer = {
+        sizeBytes: shape.sizes[index] ?? 0,
+        onPart: () => tell("progress"),
+        onEnd: () => {
+          this.deliveries.delete(delivery);
+          tell("served");
+          this.queue.planIn(latencyMs, () => onEnd(true));
+        },
+      };
+      const delivery: Delivery = { transfer, endpoint, index };
+      this.deliveries.add(delivery);
+      tell("progress");
+      this.line.begin(transfer);
+    });
+  }
+
+  /** The connections of an endpoint end; where it only fell silent, the origin does not notice. */
+  dropEndpoint(endpoint: EndpointId, isNoticed: boolean): void {
+    for (const delivery of this.deliveries) {
+      if (delivery.endpoint !== endpoint) continue;
+      this.deliveries.delete(delivery);
+      this.line.breakOff(delivery.transfer);
+      if (isNoticed) this.tell({ type: "broken", endpoint, index: delivery.index });
+    }
+  }
+
+  /** Whom the line is carrying something to right now. */
+  receivers(): readonly EndpointId[] {
+    return [...this.deliveries].map(({ endpoint }) => endpoint);
+  }
+
+  private tell(
+    event:
+      | { type: "progress" | "served" | "broken"; endpoint: EndpointId; index: number }
+      | ({ type: "request"; endpoint: EndpointId; force: LeaseWish["force"] | undefined } & Omit<
+          LeaseWish,
+          "force"
+        >),
+  ): GateAnswer {
+    const { nowMs } = this.queue;
+    const dps = this.settings.dps.filter(
+      (dp) => nowMs - (this.seenMs.get(dp) ?? 0) < DP_SEEN_WITHIN_MS,
+    );
+    return step(this.gate, { ...event, dps }, nowMs);
+  }
+}

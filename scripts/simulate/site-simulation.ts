@@ -1,0 +1,383 @@
+/**
+ * One site in virtual time: production schedulers on a LAN of first-in-first-out ports, behind one WAN
+ * line with the production lease gate. Does for each node what node/swarm does around the scheduler.
+ */
+import type { SchedulerEffect } from "../../node/core/scheduler.ts";
+import type { EndpointId } from "../../protocol/ids.ts";
+import { EventQueue, START_MS } from "./event-queue.ts";
+import type { PackageShape } from "./package-shape.ts";
+import { Random } from "./random.ts";
+import { SimulatedNode, type Casting, type PeerSession } from "./simulated-node.ts";
+import { SiteOrigin } from "./site-origin.ts";
+
+/** Noise handshake, HELLO both ways. */
+const DIAL_MS = 15;
+/** The end with the larger id waits for the other before it dials; dials go out once a second. */
+const SECOND_MOVE_MS = 1000;
+const REDIAL_MIN_MS = 1000;
+const REDIAL_MAX_MS = 60_000;
+/** Neighbours that a fetching node dials beside the DP. */
+const NEIGHBOUR_COUNT = 12;
+/** A JOIN of an unknown package makes a node check in at once: jitter, check-in, manifest. */
+const NEWS_MIN_MS = 100;
+const NEWS_MAX_MS = 400;
+const HOLDER_RETRY_MS = 50;
+
+export interface Incident {
+  /** Happens when this share of the package has crossed the WAN line. */
+  readonly atFraction: number;
+  readonly kind: "kill" | "freeze" | "away";
+  /** `holder`: whoever is receiving from the origin just then, no DP. */
+  readonly who: EndpointId | "holder";
+  /** Milliseconds until it comes back. */
+  readonly awayMs: number;
+}
+
+export interface SiteCourse {
+  readonly shape: PackageShape;
+  readonly wanBytesPerMs: number;
+  readonly wanLatencyMs: number;
+  readonly lanLatencyMs: number;
+  readonly cast: readonly Casting[];
+  readonly incidents: readonly Incident[];
+  readonly seed: number;
+  readonly limitMs: number;
+}
+
+export class SiteSimulation {
+  readonly queue = new EventQueue();
+  readonly origin: SiteOrigin;
+  readonly nodes: ReadonlyMap<EndpointId, SimulatedNode>;
+  /** Laptops that were away at any time, with the instant of their return. */
+  readonly returnedMs = new Map<EndpointId, number>();
+  banCount = 0;
+  private readonly course: SiteCourse;
+  private readonly random: Random;
+  private readonly list: readonly SimulatedNode[];
+  private readonly open: Set<SimulatedNode>;
+  private incidents: Incident[];
+
+  constructor(course: SiteCourse) {
+    this.course = course;
+    this.random = new Random(course.seed);
+    const { shape, cast } = course;
+    this.list = cast.map(
+      (casting) =>
+        new SimulatedNode(this.queue, casting, shape.count, (node, effect) =>
+          this.perform(node, effect),
+        ),
+    );
+    this.nodes = new Map(this.list.map((node) => [node.id, node]));
+    this.origin = new SiteOrigin(this.queue, {
+      shape,
+      bytesPerMs: course.wanBytesPerMs,
+      latencyMs: course.wanLatencyMs,
+      dps: cast.filter(({ place }) => place.role === "dp").map(({ id }) => id),
+    });
+    this.open = new Set(this.list.filter(isHonest));
+    this.incidents = course.incidents.toSorted((a, b) => a.atFraction - b.atFraction);
+    for (const node of this.list) {
+      this.queue.planAt(START_MS + node.casting.startMs, () => this.start(node));
+    }
+  }
+
+  /** Plans an incident at an instant after the start. */
+  plan(incident: Incident, atMs: number): void {
+    this.queue.planAt(START_MS + atMs, () => this.happen(incident));
+  }
+
+  /** Runs until every node that can finish has, or until the limit. */
+  run(limitMs = this.course.limitMs): void {
+    const endMs = START_MS + limitMs;
+    while (this.open.size > 0 && this.queue.nowMs < endMs && this.queue.runNext());
+  }
+
+  /** Honest nodes that lack something and are neither dead nor frozen. */
+  unfinished(): readonly EndpointId[] {
+    return [...this.open].map(({ id }) => id);
+  }
+
+  private start(node: SimulatedNode): void {
+    if (node.isStarted || node.state !== "up") return;
+    node.isStarted = true;
+    const { casting, sessions } = node;
+    const { pageCount, count } = this.course.shape;
+    if (casting.hasPackage) node.step({ type: "found", indices: range(0, count) });
+    node.step({ type: "known", indices: range(0, pageCount) });
+    if (!node.isFetching) return;
+    for (const session of sessions.values()) this.sendJoin(node, session, false);
+    this.reach(node);
+  }
+
+  private reach(node: SimulatedNode): void {
+    const self = this.list.indexOf(node);
+    const chosen = this.random.choose(NEIGHBOUR_COUNT, this.list.length, self);
+    const dps = this.list.filter(({ casting }) => casting.place.role === "dp");
+    const others = chosen.flatMap((at) => this.list[at] ?? []);
+    for (const peer of new Set([...dps, ...others])) {
+      if (peer === node) continue;
+      this.dial(node, peer, node.id < peer.id ? 0 : SECOND_MOVE_MS, REDIAL_MIN_MS);
+    }
+  }
+
+  private dial(node: SimulatedNode, peer: SimulatedNode, delayMs: number, pauseMs: number): void {
+    this.queue.planIn(delayMs, () => {
+      const isDone = !node.isFetching || node.sessions.has(peer.id) || peer.state === "dead";
+      if (isDone || node.state !== "up" || node.banned.has(peer.id)) return;
+      this.queue.planIn(DIAL_MS, () => {
+        if (node.sessions.has(peer.id)) return;
+        if (node.state === "up" && peer.state === "up" && !peer.banned.has(node.id)) {
+          this.openSession(node, peer);
+        } else this.dial(node, peer, pauseMs, Math.min(2 * pauseMs, REDIAL_MAX_MS));
+      });
+    });
+  }
+
+  private openSession(node: SimulatedNode, peer: SimulatedNode): void {
+    const session: PeerSession = { isOpen: true, ends: [node, peer] };
+    node.sessions.set(peer.id, session);
+    peer.sessions.set(node.id, session);
+    for (const end of session.ends) if (end.isFetching) this.sendJoin(end, session, false);
+  }
+
+  private closeSession(session: PeerSession): void {
+    if (!session.isOpen) return;
+    session.isOpen = false;
+    const [one, other] = session.ends;
+    one.sessions.delete(other.id);
+    other.sessions.delete(one.id);
+    this.queue.planIn(this.course.lanLatencyMs, () => {
+      one.peerLeft(other);
+      other.peerLeft(one);
+    });
+  }
+
+  private sendJoin(from: SimulatedNode, session: PeerSession, isAnswer: boolean): void {
+    const to = otherEnd(session, from);
+    const have = from.claims();
+    this.send(session, to, () => {
+      if (!to.isStarted && !to.casting.isSilent) {
+        this.queue.planIn(this.random.between(NEWS_MIN_MS, NEWS_MAX_MS), () => this.start(to));
+        return;
+      }
+      if (!isAnswer) this.sendJoin(to, session, true);
+      to.peerJoined(from, have);
+    });
+  }
+
+  private send(session: PeerSession, to: SimulatedNode, receive: () => void): void {
+    const { life } = to;
+    this.queue.planIn(this.course.lanLatencyMs, () => {
+      if (session.isOpen && to.life === life && to.state === "up") receive();
+    });
+  }
+
+  private perform(node: SimulatedNode, effect: SchedulerEffect): void {
+    switch (effect.type) {
+      case "request":
+        this.request(node, effect.peer, effect.index);
+        break;
+      case "fetchOrigin":
+        this.fetchOrigin(node, effect.index, effect.token);
+        break;
+      case "askLease": {
+        const { life } = node;
+        node.isAskingLease = true;
+        this.origin.ask(node.id, effect.wish, (answer) => {
+          if (node.life !== life || node.state !== "up") return;
+          node.isAskingLease = false;
+          node.step({ type: "leased", answer });
+        });
+        break;
+      }
+      case "announce":
+        this.announce(node, effect.peers, effect.indices);
+        break;
+      case "ban": {
+        this.banCount++;
+        node.banned.add(effect.peer);
+        const session = node.sessions.get(effect.peer);
+        if (session !== undefined) this.closeSession(session);
+        break;
+      }
+      case "complete":
+        node.completeMs = this.queue.nowMs;
+        this.open.delete(node);
+        break;
+      // As in the product: the answer of a cancelled request is still welcome when it comes.
+      case "cancel":
+        break;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  // One event for all receivers: they hear it at the same moment.
+  private announce(
+    node: SimulatedNode,
+    peers: readonly EndpointId[],
+    indices: readonly number[],
+  ): void {
+    const sessions = peers.flatMap((peer) => node.sessions.get(peer) ?? []);
+    this.queue.planIn(this.course.lanLatencyMs, () => {
+      for (const session of sessions) {
+        if (!session.isOpen) continue;
+        otherEnd(session, node).step({ type: "peerHas", peer: node.id, indices });
+      }
+    });
+  }
+
+  private request(node: SimulatedNode, peer: EndpointId, index: number): void {
+    const session = node.sessions.get(peer);
+    const server = this.nodes.get(peer);
+    if (session === undefined || server === undefined) {
+      this.queue.planIn(0, () =>
+        node.step({ type: "failed", index, source: peer, reason: "lost" }),
+      );
+      return;
+    }
+    this.send(session, server, () => {
+      if (server.casting.isSilent) return;
+      if (server.scheduler.have.has(index)) this.upload(server, node, session, index);
+      else {
+        const failed = { type: "failed", index, source: peer, reason: "absent" } as const;
+        this.send(session, node, () => node.step(failed));
+      }
+    });
+  }
+
+  private upload(
+    server: SimulatedNode,
+    node: SimulatedNode,
+    session: PeerSession,
+    index: number,
+  ): void {
+    const { queue } = this;
+    const sizeBytes = this.course.shape.sizes[index] ?? 0;
+    const isCorrupt = this.random.next() < server.casting.corruptShare;
+    const startMs = Math.max(queue.nowMs, server.uploadFreeMs);
+    server.uploadFreeMs = startMs + sizeBytes / server.casting.uploadBytesPerMs;
+    const { life } = server;
+    queue.planAt(server.uploadFreeMs, () => {
+      if (!session.isOpen || server.life !== life) return;
+      server.uploadedBytes += sizeBytes;
+      // The receiver's port takes the bytes while they come, unless it is busy with others.
+      const tookMs = sizeBytes / node.casting.downloadBytesPerMs;
+      node.downloadFreeMs = Math.max(node.downloadFreeMs, queue.nowMs - tookMs) + tookMs;
+      queue.planAt(node.downloadFreeMs, () => {
+        this.send(session, node, () => this.receive(node, server, index, isCorrupt));
+      });
+    });
+  }
+
+  private receive(
+    node: SimulatedNode,
+    server: SimulatedNode,
+    index: number,
+    isCorrupt: boolean,
+  ): void {
+    const source = server.id;
+    if (isCorrupt) node.step({ type: "failed", index, source, reason: "corrupt" });
+    else this.keep(node, index, source);
+  }
+
+  private fetchOrigin(node: SimulatedNode, index: number, token: string): void {
+    const { life } = node;
+    node.awaited.add(index);
+    this.origin.fetch(node.id, index, token, (isWhole) => {
+      this.runIncidents();
+      if (node.life !== life || node.state !== "up") return;
+      node.awaited.delete(index);
+      if (isWhole) this.keep(node, index, "origin");
+      else node.step({ type: "failed", index, source: "origin", reason: "lost" });
+    });
+  }
+
+  private keep(node: SimulatedNode, index: number, source: EndpointId | "origin"): void {
+    const { have } = node.scheduler;
+    if (have.has(index)) return;
+    node.step({ type: "arrived", index, source });
+    const { pageCount, count } = this.course.shape;
+    if (index >= pageCount) return;
+    for (let page = 0; page < pageCount; page++) if (!have.has(page)) return;
+    node.step({ type: "known", indices: range(0, count) });
+  }
+
+  private runIncidents(): void {
+    const fraction = this.origin.line.carriedBytes / this.course.shape.sizeBytes;
+    for (;;) {
+      const [next] = this.incidents;
+      if (next === undefined || next.atFraction > fraction) return;
+      this.incidents.shift();
+      this.happen(next);
+    }
+  }
+
+  private happen(incident: Incident): void {
+    const victim = incident.who === "holder" ? this.holder() : this.nodes.get(incident.who);
+    if (victim === undefined) {
+      if (this.open.size > 0) this.queue.planIn(HOLDER_RETRY_MS, () => this.happen(incident));
+      return;
+    }
+    if (victim.state !== "up") return;
+    victim.life++;
+    switch (incident.kind) {
+      case "kill":
+        victim.state = "dead";
+        this.open.delete(victim);
+        for (const session of victim.sessions.values()) this.closeSession(session);
+        this.origin.dropEndpoint(victim.id, true);
+        break;
+      case "freeze":
+        // The machine's kernel goes on taking what is on its way: the origin sees it served.
+        victim.state = "frozen";
+        this.open.delete(victim);
+        break;
+      case "away":
+        victim.state = "away";
+        this.origin.dropEndpoint(victim.id, false);
+        this.queue.planIn(incident.awayMs, () => this.comeBack(victim));
+        break;
+      default:
+        incident.kind satisfies never;
+    }
+  }
+
+  private comeBack(node: SimulatedNode): void {
+    node.state = "up";
+    if (node.completeMs === undefined) this.returnedMs.set(node.id, this.queue.nowMs);
+    for (const session of node.sessions.values()) this.closeSession(session);
+    node.wake();
+    if (!node.isStarted) {
+      this.start(node);
+      return;
+    }
+    if (node.isAskingLease) node.step({ type: "leaseFailed" });
+    node.isAskingLease = false;
+    for (const index of node.awaited) {
+      node.step({ type: "failed", index, source: "origin", reason: "lost" });
+    }
+    node.awaited.clear();
+    if (node.isFetching) this.reach(node);
+  }
+
+  private holder(): SimulatedNode | undefined {
+    return this.origin
+      .receivers()
+      .flatMap((id) => this.nodes.get(id) ?? [])
+      .find(({ casting }) => casting.place.role !== "dp");
+  }
+}
+
+// What becomes of a peer that sends damaged bytes is not the site's concern.
+function isHonest({ casting }: SimulatedNode): boolean {
+  return !casting.isSilent && casting.corruptShare === 0;
+}
+
+function otherEnd({ ends: [one, other] }: PeerSession, end: SimulatedNode): SimulatedNode {
+  return one === end ? other : one;
+}
+
+function* range(from: number, to: number): Generator<number> {
+  for (let index = from; index < to; index++) yield index;
+}
