@@ -49,6 +49,8 @@ export interface Lease {
 
 export interface GateState {
   readonly leases: Map<number, Lease>;
+  /** Second copies on their way, one per fragment: whoever else would force waits for it. */
+  readonly forcedLeases: Map<number, Lease>;
   /** Who was sent a fragment to its end: pages of `SERVED_PAGE` numbers into `holders`, 0 = nobody. */
   readonly served: Map<number, Uint16Array>;
   /** Number `n` stands for `holders[n - 1]`. */
@@ -100,6 +102,7 @@ const NO_ANSWER: GateAnswer = { grants: [], leased: [], retryAfterMs: 0 };
 export function newGate(): GateState {
   return {
     leases: new Map(),
+    forcedLeases: new Map(),
     served: new Map(),
     holders: [],
     ordinals: new Map(),
@@ -178,6 +181,12 @@ function judge(gate: GateState, event: GateRequest, index: number, moment: Momen
     gate.leases.set(index, { ...lease, expiresMs, isBroken: false });
     return { expiresMs, isServed: false };
   }
+  const pending = gate.forcedLeases.get(index);
+  if (pending !== undefined) {
+    return pending.holder === endpoint
+      ? { expiresMs, isServed: false }
+      : { holder: pending.holder, isServed: false };
+  }
   const sentTo = servedHolder(gate, index);
   const dp = lease === undefined && sentTo === undefined ? busyDp(gate, event, moment) : undefined;
   const holder = sentTo ?? lease?.holder ?? dp;
@@ -189,7 +198,9 @@ function judge(gate: GateState, event: GateRequest, index: number, moment: Momen
   // Nobody knows better that a sent copy is lost than the one it was sent to.
   const force = event.force ?? (sentTo === endpoint ? "holderUnreachable" : undefined);
   if (force !== undefined && mayForce(gate, force, index, moment)) {
-    // A forced grant is not a lease: the holder that it passes by keeps its own.
+    // The holder that it passes by keeps its own lease.
+    const forced = { holder: endpoint, grantedMs: nowMs, expiresMs, isBroken: false };
+    gate.forcedLeases.set(index, forced);
     gate.forcedMs.push(nowMs);
     gate.forced[force]++;
     return { expiresMs, isServed: false };
@@ -238,6 +249,8 @@ function mayForce(gate: GateState, reason: ForceReason, index: number, moment: M
 
 // Whoever receives one fragment is alive: its next ones wait for the line, not for it.
 function renewAll(gate: GateState, index: number, holder: EndpointId, expiresMs: number): void {
+  const forced = gate.forcedLeases.get(index);
+  if (forced?.holder === holder) gate.forcedLeases.set(index, { ...forced, expiresMs });
   for (const [at, lease] of gate.leases) {
     const isRenewed = lease.holder === holder && (at === index || !lease.isBroken);
     if (isRenewed) gate.leases.set(at, { ...lease, expiresMs, isBroken: false });
@@ -245,6 +258,7 @@ function renewAll(gate: GateState, index: number, holder: EndpointId, expiresMs:
 }
 
 function breakOff(gate: GateState, index: number, holder: EndpointId, endMs: number): void {
+  if (gate.forcedLeases.get(index)?.holder === holder) gate.forcedLeases.delete(index);
   const lease = gate.leases.get(index);
   if (lease?.holder !== holder) return;
   const expiresMs = Math.min(lease.expiresMs, endMs);
@@ -259,6 +273,7 @@ function markServed(gate: GateState, index: number, endpoint: EndpointId, nowMs:
   page[index % SERVED_PAGE] = ordinal;
   gate.served.set(place, page);
   gate.leases.delete(index);
+  gate.forcedLeases.delete(index);
   // Set anew, so that the map stays in the order of time.
   gate.servedMs.delete(index);
   gate.servedMs.set(index, nowMs);
@@ -266,8 +281,8 @@ function markServed(gate: GateState, index: number, endpoint: EndpointId, nowMs:
 }
 
 function forgetOld(gate: GateState, nowMs: number, settings: GateSettings): void {
-  for (const [index, { expiresMs }] of gate.leases) {
-    if (expiresMs <= nowMs) gate.leases.delete(index);
+  for (const leases of [gate.leases, gate.forcedLeases]) {
+    for (const [index, { expiresMs }] of leases) if (expiresMs <= nowMs) leases.delete(index);
   }
   for (const [index, atMs] of gate.servedMs) {
     if (nowMs - atMs < settings.unreachableAfterMs) break;

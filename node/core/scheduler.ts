@@ -6,16 +6,16 @@
 import { Bitmap } from "../../protocol/bitmap.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { LeaseAnswer } from "../../protocol/lease.ts";
+import { Announcements, type Announcement } from "./announcements.ts";
 import { Neighbour, type NextNumber } from "./neighbour.ts";
 import { WanPolicy, type LeaseWish, type WanPlace } from "./wan-policy.ts";
 
 /** Leases are shuffled inside this window, so that holders ask for different fragments. */
 const LEASE_WINDOW = 64;
-/** A fragment fresh from the WAN goes to this many peers first (distribution 3.2 step 4). */
-const FIRST_OFFERS = 2;
-const OFFER_ALL_MS = 500;
-const HAVE_BATCH_MS = 50;
-const HAVE_BATCH_COUNT = 16;
+/** A holder with so many fragments that nobody took yet asks for no more leases for a while. */
+const UNSPREAD_MAX_COUNT = 4;
+const UNSPREAD_FORGET_MS = 10_000;
+const HEARD_LATELY_MS = 2000;
 /** Fewer missing than this: a second LAN source is asked for what is late (distribution 5.3). */
 const ENDGAME_COUNT = 8;
 
@@ -80,10 +80,11 @@ export class Scheduler {
   private readonly next: NextNumber;
   private readonly leaseShift: number;
   private lowestMissing = 0;
-  private fresh: number[] = [];
-  private freshSinceMs = 0;
-  private offered: { readonly index: number; readonly atMs: number }[] = [];
-  private offerTurn = 0;
+  private readonly announcements = new Announcements();
+  /** When any peer last joined, announced or sent something. */
+  private heardMs = 0;
+  /** Fetched over the WAN and at no neighbour yet, with the time of arrival. */
+  private readonly unspread = new Map<number, number>();
   private isComplete = false;
   private effects: SchedulerEffect[] = [];
 
@@ -103,7 +104,14 @@ export class Scheduler {
   step(event: SchedulerEvent, nowMs: number): readonly SchedulerEffect[] {
     this.effects = [];
     this.take(event, nowMs);
-    this.announceDue(nowMs);
+    const copies = (index: number): number => this.availability[index] ?? 0;
+    const site = {
+      neighbours: this.neighbours,
+      copies,
+      isDp: this.wan.isDp,
+      isFull: this.have.isFull,
+    };
+    for (const announcement of this.announcements.due(site, nowMs)) this.tell(announcement);
     if (this.have.isFull) this.complete();
     else {
       this.expire(nowMs);
@@ -129,11 +137,11 @@ export class Scheduler {
         break;
       case "peerJoined":
         this.peerJoined(event.peer, event.isDp, event.have);
-        if (event.isDp) this.wan.dpHeard(nowMs);
+        this.heard(event.peer, nowMs);
         break;
       case "peerHas":
         this.peerHas(event.peer, event.indices);
-        if (this.neighbours.get(event.peer)?.isDp === true) this.wan.dpHeard(nowMs);
+        this.heard(event.peer, nowMs);
         break;
       case "peerLeft":
         this.peerLeft(event.peer);
@@ -182,8 +190,14 @@ export class Scheduler {
     }
   }
 
+  private heard(peer: EndpointId, nowMs: number): void {
+    this.heardMs = nowMs;
+    if (this.neighbours.get(peer)?.isDp === true) this.wan.dpHeard(nowMs);
+  }
+
   private nowOnLan(index: number): void {
     this.availability[index] = (this.availability[index] ?? 0) + 1;
+    this.unspread.delete(index);
     this.wan.isOnLan(index);
   }
 
@@ -226,13 +240,12 @@ export class Scheduler {
     }
     this.asked.delete(index);
     this.wan.progressed(index, nowMs);
-    if (source !== "origin" && this.neighbours.get(source)?.isDp === true) this.wan.dpHeard(nowMs);
+    if (source !== "origin") this.heard(source, nowMs);
     if (!this.have.add(index)) return;
-    if (source === "origin") this.offerFirst(index, nowMs);
-    else {
-      if (this.fresh.length === 0) this.freshSinceMs = nowMs;
-      this.fresh.push(index);
-    }
+    if (source === "origin") {
+      if (this.availability[index] === 0) this.unspread.set(index, nowMs);
+      this.tell(this.announcements.offered(index, this.neighbours, nowMs));
+    } else this.announcements.arrived(index, nowMs);
   }
 
   private failed(
@@ -316,8 +329,19 @@ export class Scheduler {
       if (fetch === undefined) break;
       this.effects.push({ type: "fetchOrigin", ...fetch });
     }
+    if (this.isSlowSource(nowMs)) return;
     const wish = this.wan.nextWish(() => this.missingOnSite(), nowMs);
     if (wish !== undefined) this.effects.push({ type: "askLease", wish });
+  }
+
+  /** Takes over the line what it cannot pass on: others fetch instead until it has caught up. */
+  private isSlowSource(nowMs: number): boolean {
+    for (const [index, atMs] of this.unspread) {
+      if (nowMs - atMs > UNSPREAD_FORGET_MS) this.unspread.delete(index);
+    }
+    // Neighbours that are silent altogether prove nothing against this node.
+    const isSiteAlive = nowMs - this.heardMs < HEARD_LATELY_MS;
+    return isSiteAlive && this.unspread.size >= UNSPREAD_MAX_COUNT;
   }
 
   /** Wanted, at no neighbour, fetched by nobody: nearly sequential, shifted inside each window. */
@@ -340,32 +364,8 @@ export class Scheduler {
     }
   }
 
-  private offerFirst(index: number, nowMs: number): void {
-    const takers = [...this.neighbours.values()].filter((peer) => !peer.have.has(index));
-    if (takers.length === 0) return;
-    const peers = Array.from({ length: Math.min(FIRST_OFFERS, takers.length) }, (_none, turn) => {
-      const taker = takers[(this.offerTurn + turn) % takers.length];
-      return taker === undefined ? [] : [taker.peer];
-    }).flat();
-    this.offerTurn += FIRST_OFFERS;
-    this.effects.push({ type: "announce", indices: [index], peers });
-    this.offered.push({ index, atMs: nowMs });
-  }
-
-  private announceDue(nowMs: number): void {
-    const isBatchDue =
-      this.fresh.length >= HAVE_BATCH_COUNT ||
-      (this.fresh.length > 0 && nowMs - this.freshSinceMs >= HAVE_BATCH_MS) ||
-      (this.fresh.length > 0 && this.have.isFull);
-    const indices = isBatchDue ? this.fresh : [];
-    if (isBatchDue) this.fresh = [];
-    while (this.offered[0] !== undefined && nowMs - this.offered[0].atMs >= OFFER_ALL_MS) {
-      indices.push(this.offered[0].index);
-      this.offered.shift();
-    }
-    if (indices.length === 0) return;
-    const peers = [...this.neighbours.keys()];
-    if (peers.length > 0) this.effects.push({ type: "announce", indices, peers });
+  private tell(announcement: Announcement | undefined): void {
+    if (announcement !== undefined) this.effects.push({ type: "announce", ...announcement });
   }
 
   private complete(): void {

@@ -57,6 +57,7 @@ export class WanPolicy {
   private readonly toRelease: number[] = [];
   private readonly inFlight = new Set<number>();
   private isAsking = false;
+  private forcing: readonly number[] = [];
   private nextAskMs = 0;
   private failurePauseMs = FAILURE_PAUSE_MIN_MS;
   private progressMs: number;
@@ -66,6 +67,10 @@ export class WanPolicy {
     this.place = place;
     this.progressMs = nowMs;
     this.dpHeardMs = nowMs;
+  }
+
+  get isDp(): boolean {
+    return this.place.role === "dp";
   }
 
   placed(place: WanPlace): void {
@@ -112,8 +117,21 @@ export class WanPolicy {
       const sinceMs = before?.holder === holder ? before.sinceMs : nowMs;
       this.refused.set(index, { holder, isServed, sinceMs, seenMs: nowMs });
     }
+    this.forcedInVain(answer, nowMs);
     const pauseMs = answer.grants.length > 0 ? 0 : REFUSED_PAUSE_MS;
     this.nextAskMs = nowMs + Math.max(answer.retryAfterMs, pauseMs);
+  }
+
+  /** What could not be forced gets its patience anew, so that ordinary wishes have their turn. */
+  private forcedInVain(answer: LeaseAnswer, nowMs: number): void {
+    for (const index of this.forcing) {
+      const refused = this.refused.get(index);
+      const isGranted = answer.grants.some((grant) => grant.index === index);
+      if (refused !== undefined && !isGranted) {
+        this.refused.set(index, { ...refused, sinceMs: nowMs });
+      }
+    }
+    this.forcing = [];
   }
 
   /** The origin could not be reached, or refused the request. */
@@ -166,6 +184,7 @@ export class WanPolicy {
   private wish(want: readonly number[], force?: ForceReason): LeaseWish {
     this.isAsking = true;
     const release = this.toRelease.splice(0, LEASE_MAX_FRAGMENTS);
+    this.forcing = force === undefined ? [] : want;
     return { want, release, ...(force === undefined ? {} : { force }) };
   }
 

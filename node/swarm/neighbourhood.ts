@@ -12,7 +12,7 @@ import { Session, type OwnHello } from "./session.ts";
 import { TaskSet } from "./task-set.ts";
 
 /** Neighbours dialled beside the DP (distribution 5.4). */
-const NEIGHBOUR_COUNT = 12;
+export const NEIGHBOUR_COUNT = 12;
 /** The one with the larger id leaves the first move to the other. */
 const SECOND_MOVE_MS = 700;
 const REDIAL_MIN_MS = 1000;

@@ -22,7 +22,7 @@ import { rendezvousRank } from "../core/rendezvous.ts";
 import type { WanPlace } from "../core/wan-policy.ts";
 import { BulkServer } from "./bulk-server.ts";
 import { SiteDiscovery } from "./mdns.ts";
-import { Neighbourhood } from "./neighbourhood.ts";
+import { NEIGHBOUR_COUNT, Neighbourhood } from "./neighbourhood.ts";
 import { PackageSwarm, type PackagePorts } from "./package-swarm.ts";
 import { RecentFragments } from "./recent-fragments.ts";
 import type { Session } from "./session.ts";
@@ -237,12 +237,12 @@ class LibSwarm implements Swarm {
 
   /** Ranked among those that fetch with it: who is absent or asleep keeps nobody waiting. */
   private wanPlace(place: SwarmPlace, topic: string, joined: readonly EndpointId[]): WanPlace {
-    return {
-      role: place.role,
-      dp: place.dp?.endpoint,
-      rank: rendezvousRank(this.self, joined, `${topic}\n${place.roster.epoch}`),
-      siteSize: place.roster.peers.length + 1,
-    };
+    const siteSize = place.roster.peers.length + 1;
+    const rank = rendezvousRank(this.self, joined, `${topic}\n${place.roster.epoch}`);
+    // With all places taken, the neighbours are a sample of a larger site.
+    const isSample = joined.length >= NEIGHBOUR_COUNT && siteSize > joined.length + 1;
+    const scale = isSample ? siteSize / (joined.length + 1) : 1;
+    return { role: place.role, dp: place.dp?.endpoint, rank: Math.round(rank * scale), siteSize };
   }
 
   private rank(swarm: PackageSwarm): void {

@@ -43,8 +43,15 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
           kind === "request"
             ? { type: kind, endpoint, want, release, force, dps }
             : { type: kind, endpoint, index, dps };
+        const secondCopies = new Map(
+          [...state.forcedLeases].filter(([, { expiresMs }]) => expiresMs > nowMs),
+        );
         const answer = step(state, event, nowMs);
         if (event.type === "request") {
+          // One second copy at a time, whoever else asks with whatever reason.
+          for (const { index: at } of answer.grants) {
+            expect(secondCopies.get(at)?.holder ?? endpoint).toBe(endpoint);
+          }
           const given = release.filter((gone) => held.get(gone)?.holder === endpoint);
           given.forEach((gone) => held.delete(gone));
           const forced = state.forced.holderUnreachable + state.forced.noProgress - forcedInAll;
@@ -52,9 +59,10 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
           const doubles = answer.grants.filter((grant) => {
             const other = held.get(grant.index);
             const isHeld = other !== undefined && other.untilMs > nowMs;
-            return served.has(grant.index) || (isHeld && other.holder !== endpoint);
+            const isSecond = served.has(grant.index) || (isHeld && other.holder !== endpoint);
+            return isSecond && !secondCopies.has(grant.index);
           });
-          // A forced grant passes a holder by or an admission rule; it is not a lease.
+          // A forced grant passes a holder by or an admission rule; it is not one of these leases.
           const leases = answer.grants.filter(
             ({ index: at }) => state.leases.get(at)?.holder === endpoint,
           );
