@@ -341,7 +341,8 @@ export class Scheduler {
     }
     // Neighbours that are silent altogether prove nothing against this node.
     const isSiteAlive = nowMs - this.heardMs < HEARD_LATELY_MS;
-    return isSiteAlive && this.unspread.size >= UNSPREAD_MAX_COUNT;
+    // Nobody fetches in the place of a DP.
+    return isSiteAlive && !this.wan.isDp && this.unspread.size >= UNSPREAD_MAX_COUNT;
   }
 
   /** Wanted, at no neighbour, fetched by nobody: nearly sequential, shifted inside each window. */
