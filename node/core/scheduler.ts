@@ -104,10 +104,9 @@ export class Scheduler {
   step(event: SchedulerEvent, nowMs: number): readonly SchedulerEffect[] {
     this.effects = [];
     this.take(event, nowMs);
-    const copies = (index: number): number => this.availability[index] ?? 0;
     const site = {
       neighbours: this.neighbours,
-      copies,
+      copies: (index: number): number => this.copiesOf(index),
       isDp: this.wan.isDp,
       isFull: this.have.isFull,
     };
@@ -178,8 +177,9 @@ export class Scheduler {
   private peerJoined(peer: EndpointId, isDp: boolean, have: Bitmap): void {
     if (this.banned.has(peer) || have.size !== this.have.size) return;
     this.peerLeft(peer);
-    this.neighbours.set(peer, new Neighbour(peer, isDp, have));
-    for (let index = 0; index < have.size; index++) if (have.has(index)) this.nowOnLan(index);
+    const neighbour = new Neighbour(peer, isDp, have);
+    this.neighbours.set(peer, neighbour);
+    this.countClaims(neighbour, 1);
   }
 
   private peerHas(peer: EndpointId, indices: readonly number[]): void {
@@ -196,7 +196,7 @@ export class Scheduler {
   }
 
   private nowOnLan(index: number): void {
-    this.availability[index] = (this.availability[index] ?? 0) + 1;
+    this.availability[index] = this.copiesOf(index) + 1;
     this.unspread.delete(index);
     this.wan.isOnLan(index);
   }
@@ -225,7 +225,11 @@ export class Scheduler {
   }
 
   private lessOnLan(index: number): void {
-    this.availability[index] = Math.max(0, (this.availability[index] ?? 0) - 1);
+    this.availability[index] = Math.max(0, this.copiesOf(index) - 1);
+  }
+
+  private copiesOf(index: number): number {
+    return this.availability[index] ?? 0;
   }
 
   private arrived(index: number, source: FragmentSource, nowMs: number): void {
@@ -243,7 +247,7 @@ export class Scheduler {
     if (source !== "origin") this.heard(source, nowMs);
     if (!this.have.add(index)) return;
     if (source === "origin") {
-      if (this.availability[index] === 0) this.unspread.set(index, nowMs);
+      if (this.copiesOf(index) === 0) this.unspread.set(index, nowMs);
       this.tell(this.announcements.offered(index, this.neighbours, nowMs));
     } else this.announcements.arrived(index, nowMs);
   }
@@ -301,7 +305,7 @@ export class Scheduler {
         const index = neighbour.pick(
           (candidate) => this.isWantedFrom(candidate, neighbour.peer, isEndgame),
           (candidate) => this.have.has(candidate),
-          (candidate) => this.availability[candidate] ?? 0,
+          (candidate) => this.copiesOf(candidate),
           this.next,
         );
         if (index === undefined) break;
@@ -357,7 +361,7 @@ export class Scheduler {
         const isMissing =
           this.known.has(index) &&
           !this.have.has(index) &&
-          this.availability[index] === 0 &&
+          this.copiesOf(index) === 0 &&
           !this.asked.has(index) &&
           !this.wan.holds(index);
         if (isMissing) yield index;

@@ -169,7 +169,7 @@ export class PackageSwarm {
   }
 
   private async fromPeer(peer: EndpointId, index: number): Promise<void> {
-    const answer = await this.ports.ask(peer, index);
+    const answer = await this.unlessStopped(this.ports.ask(peer, index));
     if (answer.kind !== "ok") {
       this.step({ type: "failed", index, source: peer, reason: answer.kind });
       return;
@@ -186,6 +186,19 @@ export class PackageSwarm {
       return;
     }
     await this.keep(index, answer.bytes, peer);
+  }
+
+  /** A frozen peer answers never: what waits for it must not keep the package from closing. */
+  private async unlessStopped(answer: Promise<BulkAnswer>): Promise<BulkAnswer> {
+    const { signal } = this.stop;
+    const stopped = Promise.withResolvers<BulkAnswer>();
+    const onStop = (): void => stopped.resolve({ kind: "lost" });
+    signal.addEventListener("abort", onStop, { once: true });
+    try {
+      return await Promise.race([answer, stopped.promise]);
+    } finally {
+      signal.removeEventListener("abort", onStop);
+    }
   }
 
   private async fromOrigin(index: number, token: string): Promise<void> {

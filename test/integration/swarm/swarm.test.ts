@@ -258,6 +258,38 @@ describe("the exchange of a site", () => {
     expect(origin.sent.length - pack.fragments.length).toBeLessThanOrEqual(2);
   });
 
+  it("gives a fetch up at once although a peer never answers", async () => {
+    const pack = testPackage(8, 20_000);
+    const origin = new TestOrigin(pack);
+    origin.isDown = true;
+    const [page] = pack.fragments;
+    const asked = Promise.withResolvers<void>();
+    const release = Promise.withResolvers<undefined>();
+    const frozen = new MemoryFragments();
+    for (const { digest, bytes } of pack.fragments) frozen.map.set(digest, bytes);
+    const silent: FragmentStore = {
+      has: (digest) => frozen.has(digest),
+      write: async (digest, bytes) => frozen.write(digest, bytes),
+      read: async (digest) => {
+        if (digest === page!.digest) return frozen.read(digest);
+        asked.resolve();
+        return release.promise;
+      },
+    };
+    const peer = await startNode((id) => origin.for(id), { store: silent });
+    await peer.swarm.serve(pack.item);
+    const node = await startNode((id) => origin.for(id));
+    await placeAll([peer, node]);
+    const giveUp = new AbortController();
+    const given = node.swarm.fetch(pack.item, giveUp.signal, () => undefined);
+    await asked.promise;
+
+    giveUp.abort(new Error("withdrawn"));
+
+    await expect(given).rejects.toThrow("withdrawn");
+    release.resolve(undefined);
+  });
+
   it("OCS-18 resumes from what the disk already holds", async () => {
     const pack = testPackage(30, 20_000);
     const origin = new TestOrigin(pack);
