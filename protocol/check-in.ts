@@ -13,6 +13,7 @@ import {
   LocationFactsSchema,
   MultiaddrSchema,
 } from "./location.ts";
+import { SharingSchema, SitePolicySchema, WastedBytesSchema } from "./traffic.ts";
 
 const closed = { additionalProperties: false } as const;
 const Version = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -71,6 +72,39 @@ export const SourceBytesSchema = Type.Object(
 );
 export type SourceBytes = Static<typeof SourceBytesSchema>;
 
+/** What requirements and groups ask about; small, and only what changes seldom. */
+export const SystemFactsSchema = Type.Object(
+  {
+    osName: Type.String({ maxLength: 100 }),
+    osVersion: Type.String({ maxLength: 60 }),
+    /** A workstation or a server edition of the system (SE-24, SE-25). */
+    isServer: Type.Boolean(),
+    memoryBytes: Version,
+    /** Of the disk below the data folder, in whole GB, so that it does not change at every check-in. */
+    freeDiskGb: Type.Integer({ minimum: 0, maximum: 1_000_000_000 }),
+    /** When the system started, by its own clock, in whole minutes. */
+    bootMs: TimeMs,
+    /** Whether somebody is logged in at a screen or terminal. */
+    hasUser: Type.Boolean(),
+    /** Hardware addresses of wired interfaces, for Wake-on-LAN (OCO-7, OCO-12). */
+    macs: Type.Array(Type.String({ pattern: "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$" }), { maxItems: 16 }),
+  },
+  closed,
+);
+export type SystemFacts = Static<typeof SystemFactsSchema>;
+
+/** What package content takes of an endpoint's disk. */
+export const CacheUseSchema = Type.Object(
+  {
+    usedBytes: Version,
+    /** Of these, what is to stay: replicated for the site, or cached on request. */
+    pinnedBytes: Version,
+    quotaBytes: Version,
+  },
+  closed,
+);
+export type CacheUse = Static<typeof CacheUseSchema>;
+
 /** Signed (type "check-in") by the endpoint. At most CHECK_IN_REQUEST_MAX_BYTES. */
 export const CheckInRequestSchema = Type.Object(
   {
@@ -99,6 +133,10 @@ export const CheckInRequestSchema = Type.Object(
       closed,
     ),
     bytes: SourceBytesSchema,
+    system: Type.Optional(SystemFactsSchema),
+    sharing: Type.Optional(SharingSchema),
+    wasted: Type.Optional(WastedBytesSchema),
+    cache: Type.Optional(CacheUseSchema),
   },
   closed,
 );
@@ -156,10 +194,33 @@ export const RosterSchema = Type.Object(
     dps: Type.Array(DpCandidateSchema, { maxItems: 16 }),
     peers: Type.Array(
       Type.Object(
-        { endpoint: EndpointIdSchema, addresses: Type.Array(MultiaddrSchema, { maxItems: 16 }) },
+        {
+          endpoint: EndpointIdSchema,
+          addresses: Type.Array(MultiaddrSchema, { maxItems: 16 }),
+          /** Whether it serves others at all by its own judgement; absent: yes. */
+          isSharing: Type.Optional(Type.Boolean()),
+        },
         closed,
       ),
       { maxItems: 500 },
+    ),
+    /** What operators set for the site. */
+    policy: Type.Optional(SitePolicySchema),
+    /** This node broadcasts these in its own subnets, once per id (OCO-7, OCO-12). */
+    wakes: Type.Optional(
+      Type.Array(
+        Type.Object(
+          {
+            id: Type.String({ pattern: "^[0-9A-Za-z-]{1,64}$" }),
+            macs: Type.Array(Type.String({ pattern: "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$" }), {
+              minItems: 1,
+              maxItems: 256,
+            }),
+          },
+          closed,
+        ),
+        { maxItems: 32 },
+      ),
     ),
   },
   closed,

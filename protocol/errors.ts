@@ -78,6 +78,11 @@ export const ERRORS = {
     hint: "{remedy}",
     retryable: false,
   },
+  CLI_DIFFERENT: {
+    message: "{problem}",
+    hint: "`branchline apply -f FILE` makes the coordinator's intent the same as the file's.",
+    retryable: false,
+  },
   CLI_INTERRUPTED: {
     message: "interrupted",
     hint: "{remedy}",
@@ -123,6 +128,11 @@ export const ERRORS = {
     hint: "It is fetched again; check the disk where this happens more than once.",
     retryable: true,
   },
+  LOCAL_SOURCE_CHANGED: {
+    message: "an older version on this endpoint changed while {path} was made from it",
+    hint: "The node fetches what it needs instead; nobody has to do anything.",
+    retryable: true,
+  },
   DISK_FULL: {
     message: "{neededBytes} bytes are needed in {folder}, {freeBytes} are free",
     hint: "Free space on this disk; the node tries again while attempts are left.",
@@ -142,6 +152,41 @@ export const ERRORS = {
     message: "the command ran longer than {timeoutSec} s and was ended with all its processes",
     hint: "Publish the package with a longer --timeout, or find out what the command waits for.",
     retryable: false,
+  },
+  UNINSTALL_IMPOSSIBLE: {
+    message: "{package} names no command that takes it off again",
+    hint: "Publish it with --uninstall, or remove its record once it is gone.",
+    retryable: false,
+  },
+  DETECTION_CONTRADICTS: {
+    message: "{problem}",
+    hint: "Compare the package's detection rules with what its command leaves on an endpoint.",
+    retryable: true,
+  },
+  FETCH_STALLED: {
+    message: "not a byte of {package} came in for {minutes} min",
+    hint: "The endpoint tries again by itself; check its network, or schedule the job anew.",
+    retryable: true,
+  },
+  POWER_COMMAND_FAILED: {
+    message: "the system could not be told to {kind}: {problem}",
+    hint: "The endpoint executes nothing more until it has restarted; restart it, or check --power-command.",
+    retryable: true,
+  },
+  LAUNCH_REFUSED: {
+    message: "{package} cannot be launched: {problem}",
+    hint: "Only what the endpoint's orders name can be launched; `branchline status` lists them.",
+    retryable: false,
+  },
+  LAUNCH_FAILED: {
+    message: "{problem}",
+    hint: "What was done before it stays done; `branchline status` shows the job's reason and output.",
+    retryable: true,
+  },
+  NODE_NOT_RUNNING: {
+    message: "no node runs on the data folder {path}",
+    hint: "Start it with `branchline node --data {path} --coordinator URL`.",
+    retryable: true,
   },
   ATTEMPT_INTERRUPTED: {
     message: "the command was started, but its end is unknown: the computer or its runner stopped",
@@ -176,6 +221,11 @@ export const ERRORS = {
   PUBLISH_TOO_LARGE: {
     message: "{entry} exceeds a limit of packages: {problem}",
     hint: "Split the package, or check whether the archive is a decompression bomb.",
+    retryable: false,
+  },
+  PUBLISH_ARCHIVE_TYPE: {
+    message: "{path} does not fit a package for {system} alone: it must come as {expected}",
+    hint: "Pack the content anew, publish the folder itself, or name more systems with --require os=.",
     retryable: false,
   },
   PUBLISH_ACTION_INVALID: {
@@ -241,6 +291,31 @@ export const ERRORS = {
   ACCESS_REFUSED: {
     message: "this endpoint may not have {what}",
     hint: "Only activated packages that are assigned to the endpoint are served, fragments only under a lease.",
+    retryable: false,
+  },
+  INTENT_LOOP: {
+    message: "{what} would never come to rest: {problem}",
+    hint: "Take one of the versions out first, use `branchline package replace`, or set autoUninstall to false.",
+    retryable: false,
+  },
+  INTENT_IN_USE: {
+    message: "{what} is in use: {users}",
+    hint: "Remove it there first.",
+    retryable: false,
+  },
+  TENANT_MISMATCH: {
+    message: "endpoint {endpoint} belongs to tenant {tenant}, the group {group} to {expected}",
+    hint: "A group holds endpoints of one tenant; make a second group for the other tenant.",
+    retryable: false,
+  },
+  PACKAGE_IN_USE: {
+    message: "package {package} cannot be deleted: {users}",
+    hint: "Uninstall it and take it out of groups and deployments first, or delete it with --force.",
+    retryable: false,
+  },
+  DEPENDENCY_RESTARTS: {
+    message: "{primary} depends on {dependent}, which ends with a {postAction}",
+    hint: "Take the post action out of the dependent, or allow it: `--depends NAME,allow-restart`; it is then deferred to the end of the chain.",
     retryable: false,
   },
   TOO_MANY_REQUESTS: {
@@ -391,6 +466,11 @@ export const ERRORS = {
   EXCHANGE_FRAGMENT_CORRUPT: {
     message: "{what}",
     hint: "The bytes were dropped; a peer that does it twice is not asked again. Check its disk and memory.",
+    retryable: true,
+  },
+  EXCHANGE_OVER_BUDGET: {
+    message: "fetching {package} moved more than {limitBytes} bytes without coming to an end",
+    hint: "Something makes its fragments arrive broken or twice; look at the refusals of its site and at `branchline traffic`.",
     retryable: true,
   },
   EXCHANGE_PEER_REFUSED: {

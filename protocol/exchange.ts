@@ -26,7 +26,7 @@ const ADDRESSES_MAX_COUNT = 16;
 const ADDRESS_MAX_BYTES = 200;
 const MEMBERSHIP_MAX_BYTES = 4096;
 const PEERS_MAX_COUNT = 32;
-const HAVE_MAX_COUNT = 4096;
+export const HAVE_MAX_COUNT = 4096;
 
 /** A peer as a tracker names it. */
 export interface PeerAddress {

@@ -23,9 +23,15 @@ export const LeaseRequestSchema = Type.Object(
     manifest: DigestSchema,
     /** Swarm indices wanted from the origin, in the order of wish. */
     want: Type.Array(Index, { maxItems: LEASE_MAX_FRAGMENTS }),
+    /** Grant no more of them than this: towards the end nobody takes all that is left. */
+    most: Type.Optional(Type.Integer({ minimum: 1, maximum: LEASE_MAX_FRAGMENTS })),
     /** Leases given back unused. */
     release: Type.Array(Index, { maxItems: LEASE_MAX_FRAGMENTS }),
     force: Type.Optional(ForceReasonSchema),
+    /** Leased ones that were fetched from a plain HTTPS origin, where the gate does not see the bytes. */
+    done: Type.Optional(Type.Array(Index, { maxItems: LEASE_MAX_FRAGMENTS })),
+    /** What was sent to this endpoint is no longer there: nobody is to be sent to it for a fragment. */
+    isGone: Type.Optional(Type.Boolean()),
   },
   closed,
 );
@@ -52,6 +58,10 @@ export const LeaseAnswerSchema = Type.Object(
       Type.Object({ index: Index, holder: EndpointIdSchema, isServed: Type.Boolean() }, closed),
       { maxItems: LEASE_MAX_FRAGMENTS },
     ),
+    /** The site's line carries packages in the background: whoever fetches measures it meanwhile. */
+    isBackground: Type.Optional(Type.Boolean()),
+    /** Endpoints of the site that hold leases now, the asker included: they share the line. */
+    holders: Type.Optional(Type.Integer({ minimum: 0, maximum: 1000 })),
     /** Ask again not before this long. */
     retryAfterMs: Type.Integer({ minimum: 0, maximum: 600_000 }),
   },
@@ -59,6 +69,12 @@ export const LeaseAnswerSchema = Type.Object(
 );
 export type LeaseAnswer = Static<typeof LeaseAnswerSchema>;
 export const parseLeaseAnswer = parserOf("the lease answer", LeaseAnswerSchema);
+
+/**
+ * A token says who was granted what; whether the lease is still in force is the gate's knowledge when the
+ * token is shown. It therefore outlives every renewal that progress gives to the lease.
+ */
+export const LEASE_TOKEN_LIFE_MS = 600_000;
 
 /**
  * Token of one lease: `expiresMs.holder.mac`. The mac covers the fragment, so any HTTPS edge that knows

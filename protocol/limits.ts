@@ -57,11 +57,28 @@ export const COMMAND_TIMEOUT_DEFAULT_SEC = 7200;
 export const COMMAND_OUTPUT_MAX_BYTES = 1024 * 1024;
 /** Tries of one package on one endpoint per desired revision (SE-21). */
 export const ATTEMPT_LIMIT_DEFAULT = 3;
+/** Finished job containers are shown for so long, then removed (OCO-38). */
+export const CONTAINER_SUCCEEDED_KEPT_MS = 4 * 3_600_000;
+export const CONTAINER_FAILED_KEPT_MS = 2 * 86_400_000;
+/** What a logged-in user has before a restart (OCO-14). */
+export const RESTART_TIMEOUT_DEFAULT_MIN = 20;
 /** OCS-24. */
 export const PACKAGE_LEVEL_DEFAULT = 5;
 
 /** Extents of one file: 32,768 pairs of 11 digits fit a file page (FILE_PAGE_MAX_BYTES). */
 export const FILE_EXTENTS_MAX_COUNT = 32_768;
+/** Older versions that one package has patches for. */
+export const DELTA_SETS_MAX_COUNT = 4;
+/** Pages of one kind in one set of patches: 128 x 1,024 fragments of 256 KiB are 32 GiB of patches. */
+export const DELTA_PAGES_MAX_COUNT = 128;
+/** Old bytes of one patch, and new ones: both lie in memory while it is made (distribution 4.3). */
+export const DELTA_FILE_MAX_BYTES = 256 * 1024 ** 2;
+/** Patches on one page of the delta list. */
+export const DELTAS_PER_PAGE = 1024;
+/** Files that one patch covers on either side: small files share one. */
+export const DELTA_FILES_MAX_COUNT = 4096;
+/** A patch counts only where it saves at least this share of the bytes (distribution 4.3). */
+export const DELTA_SAVING_MIN = 0.3;
 /** Unpacked : packed beyond which an archive is a bomb, once this much was unpacked. */
 export const ARCHIVE_RATIO_MAX = 1000;
 export const ARCHIVE_RATIO_FREE_BYTES = 64 * 1024 ** 2;
@@ -78,7 +95,13 @@ export const PACKAGE_REQUEST_MAX_BYTES = 3 * 1024 * 1024;
 export const RENEWAL_REQUEST_MAX_BYTES = 64 * 1024 * 1024;
 /** A batch of 64 reports of at most 20 KB in base64 (trust P1). */
 export const REPORT_BATCH_MAX_BYTES = 2 * 1024 * 1024;
-/** One report: 8 KB output, 2 KB reason and the trace. */
-export const REPORT_MAX_BYTES = 32 * 1024;
+/** One report: a scan of 2,000 entries of at most 330 bytes is the largest. */
+export const REPORT_MAX_BYTES = 700 * 1024;
 /** Any other request of an operator or node; 4,096 digests are 280 KB. */
 export const API_REQUEST_MAX_BYTES = 512 * 1024;
+/** Intent of operators: a static group of 100,000 names is 6.5 MB. */
+export const INTENT_REQUEST_MAX_BYTES = 16 * 1024 * 1024;
+/** Packages that one directive has something done with: about 600 bytes each. */
+export const DIRECTIVE_PACKAGES_MAX_COUNT = 200;
+/** All packages of one directive: those that are only held take about 420 bytes (TUF_TARGETS_MAX_BYTES). */
+export const DIRECTIVE_TARGETS_MAX_COUNT = 400;

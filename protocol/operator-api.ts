@@ -3,7 +3,7 @@
  * them as OpenAPI, and the command line parses answers with them. A release may add fields, never rename.
  */
 import { Type, type Static } from "typebox";
-import { SourceBytesSchema } from "./check-in.ts";
+import { CacheUseSchema, SourceBytesSchema } from "./check-in.ts";
 import {
   DigestSchema,
   EndpointIdSchema,
@@ -14,7 +14,9 @@ import {
 } from "./ids.ts";
 import { parserOf } from "./json.ts";
 import { CriterionSchema } from "./location.ts";
-import { JobStateSchema, OutcomeSchema, TraceStepSchema } from "./report.ts";
+import { JobStateSchema, TraceStepSchema } from "./report.ts";
+import { OutcomeSchema } from "./outcome.ts";
+import { SharingSchema, StatusLineSchema, WanBytesSchema, WastedBytesSchema } from "./traffic.ts";
 
 const closed = { additionalProperties: false } as const;
 /** ISO 8601 UTC. */
@@ -37,7 +39,12 @@ export const parseApiError = parserOf("the error answer", ApiErrorSchema);
 
 /** POST /v1/sites */
 export const SiteInputSchema = Type.Object(
-  { name: SiteNameSchema, criteria: Type.Array(CriterionSchema, { minItems: 1, maxItems: 256 }) },
+  {
+    name: SiteNameSchema,
+    criteria: Type.Array(CriterionSchema, { minItems: 1, maxItems: 256 }),
+    /** The customer it belongs to; absent: as it is, `default` at first (SE-5). */
+    tenant: Type.Optional(Type.String({ pattern: "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$" })),
+  },
   closed,
 );
 export type SiteInput = Static<typeof SiteInputSchema>;
@@ -138,6 +145,10 @@ export const PackageAnswerSchema = Type.Object({
 export type PackageAnswer = Static<typeof PackageAnswerSchema>;
 export const parsePackageAnswer = parserOf("the package answer", PackageAnswerSchema);
 
+/** GET /v1/published?name=acme/app: every version of one package. */
+export const PackageListSchema = Type.Object({ packages: Type.Array(PackageAnswerSchema) });
+export const parsePackageList = parserOf("the list of packages", PackageListSchema);
+
 /** POST /v1/packages/activate */
 export const PackageRefSchema = Type.Object(
   { name: PackageNameSchema, version: PackageVersionSchema },
@@ -155,7 +166,13 @@ export const DeployTargetSchema = Type.Union([
 ]);
 export type DeployTarget = Static<typeof DeployTargetSchema>;
 export const DeploymentInputSchema = Type.Object(
-  { name: PackageNameSchema, version: PackageVersionSchema, target: DeployTargetSchema },
+  {
+    name: PackageNameSchema,
+    version: PackageVersionSchema,
+    target: DeployTargetSchema,
+    /** Only says whom it would reach. */
+    isDryRun: Type.Optional(Type.Boolean()),
+  },
   closed,
 );
 export type DeploymentInput = Static<typeof DeploymentInputSchema>;
@@ -204,6 +221,12 @@ export const StatusEndpointSchema = Type.Object({
   lastSeen: Type.Union([InstantSchema, Type.Null()]),
   jobs: Type.Array(StatusJobSchema),
   bytes: SourceBytesSchema,
+  /** What it gives to its neighbours by its own judgement; absent while it has not said. */
+  sharing: Type.Optional(SharingSchema),
+  /** What package content takes of its disk. */
+  cache: Type.Optional(CacheUseSchema),
+  /** Bytes of no use since its last start. */
+  wasted: Type.Optional(WastedBytesSchema),
   refusals: Type.Array(
     Type.Object({ code: Type.String(), detail: Type.String(), at: InstantSchema }),
   ),
@@ -219,6 +242,9 @@ export const StatusSiteSchema = Type.Object({
   packageBytes: Type.Integer(),
   /** Fragments granted although the site had them or was fetching them, by reason. */
   forced: Type.Object({ holderUnreachable: Type.Integer(), noProgress: Type.Integer() }),
+  /** The same bytes by reason. */
+  wan: Type.Optional(WanBytesSchema),
+  line: Type.Optional(StatusLineSchema),
 });
 export type StatusSite = Static<typeof StatusSiteSchema>;
 

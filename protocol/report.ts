@@ -12,6 +12,7 @@ import {
 } from "./ids.ts";
 import { parserOf } from "./json.ts";
 import { SourceBytesSchema } from "./check-in.ts";
+import { OutcomeSchema } from "./outcome.ts";
 
 const closed = { additionalProperties: false } as const;
 const TimeMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -30,18 +31,6 @@ export const JobStateSchema = Type.Enum([
   "alreadyInstalled",
 ]);
 export type JobState = Static<typeof JobStateSchema>;
-
-/** Class of a result (design 7). */
-export const OutcomeSchema = Type.Enum([
-  "success",
-  "successRebootRequired",
-  "rebootInitiated",
-  "retryable",
-  "failed",
-  "blocked",
-  "interrupted",
-]);
-export type Outcome = Static<typeof OutcomeSchema>;
 
 /** Steps of the flow in the order they happened; proves BR-5. */
 export const TraceStepSchema = Type.Enum([
@@ -68,7 +57,9 @@ export const JobReportSchema = Type.Object(
     order: Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER }),
     name: PackageNameSchema,
     version: PackageVersionSchema,
-    purpose: Type.Enum(["perform", "replicate"]),
+    purpose: Type.Enum(["perform", "replicate", "cache"]),
+    /** Absent: install. */
+    operation: Type.Optional(Type.Enum(["install", "uninstall", "launch"])),
     state: JobStateSchema,
     attempt: Type.Integer({ minimum: 0, maximum: 100 }),
     outcome: Type.Optional(OutcomeSchema),
@@ -120,7 +111,66 @@ export const RefusalReportSchema = Type.Object(
 );
 export type RefusalReport = Static<typeof RefusalReportSchema>;
 
-export const ReportSchema = Type.Union([JobReportSchema, RefusalReportSchema]);
+/** Software that a scan found: of the package database, or a package of ours by its detection rules. */
+export const DetectedSoftwareSchema = Type.Object(
+  {
+    name: Type.String({ minLength: 1, maxLength: 200 }),
+    version: Type.String({ maxLength: 100 }),
+    source: Type.Enum(["dpkg", "rpm", "windows", "rule"]),
+  },
+  closed,
+);
+export type DetectedSoftware = Static<typeof DetectedSoftwareSchema>;
+
+/** The scan after a run (SE-18); sent where it differs from the last one sent. */
+export const ScanReportSchema = Type.Object(
+  {
+    kind: Type.Literal("scan"),
+    id: ReportId,
+    endpoint: EndpointIdSchema,
+    atMs: TimeMs,
+    /** The first part; `isCut` where there was more. */
+    software: Type.Array(DetectedSoftwareSchema, { maxItems: 2000 }),
+    isCut: Type.Boolean(),
+  },
+  closed,
+);
+export type ScanReport = Static<typeof ScanReportSchema>;
+
+/** What one run did, step by step (SE-12…SE-17). */
+export const RunReportSchema = Type.Object(
+  {
+    kind: Type.Literal("run"),
+    id: ReportId,
+    endpoint: EndpointIdSchema,
+    startedMs: TimeMs,
+    endedMs: TimeMs,
+    entries: Type.Array(
+      Type.Object(
+        {
+          atMs: TimeMs,
+          step: Type.Enum(["scan", "wishlist", "action", "log", "rescan"]),
+          /** `acme/app@1.2.3`, for actions. */
+          package: Type.Optional(Type.String({ maxLength: 200 })),
+          /** `install`, `uninstall`, `launch` or what was found. */
+          text: Type.String({ maxLength: 500 }),
+          outcome: Type.Optional(OutcomeSchema),
+        },
+        closed,
+      ),
+      { maxItems: 256 },
+    ),
+  },
+  closed,
+);
+export type RunReport = Static<typeof RunReportSchema>;
+
+export const ReportSchema = Type.Union([
+  JobReportSchema,
+  RefusalReportSchema,
+  ScanReportSchema,
+  RunReportSchema,
+]);
 export type Report = Static<typeof ReportSchema>;
 export const parseReport = parserOf("the report", ReportSchema);
 
