@@ -1,7 +1,7 @@
 /**
  * The status page: what every endpoint was told, what it reported, and what each site's line carried.
  */
-import type { SourceBytes } from "../../protocol/check-in.ts";
+import type { CacheUse, SourceBytes } from "../../protocol/check-in.ts";
 import type { Digest, EndpointId, EndpointName, SiteName } from "../../protocol/ids.ts";
 import type { Match } from "../../protocol/manifest.ts";
 import type {
@@ -13,7 +13,15 @@ import type {
   StatusSite,
 } from "../../protocol/operator-api.ts";
 import type { JobReport, RefusalReport } from "../../protocol/report.ts";
-import type { Plan, PlannedInstruction, WaitingJob } from "./plan.ts";
+import {
+  NO_WAN_BYTES,
+  WAN_REASONS,
+  type Sharing,
+  type StatusLine,
+  type WanBytes,
+  type WastedBytes,
+} from "../../protocol/traffic.ts";
+import type { Plan, PlannedInstruction, WaitingJob } from "./plan-model.ts";
 
 export interface StatusPackage {
   readonly name: PackageAnswer["name"];
@@ -40,6 +48,9 @@ export interface StatusMember {
   readonly joinedMs: number;
   readonly dp: EndpointName | undefined;
   readonly bytes: SourceBytes;
+  readonly sharing?: Sharing;
+  readonly cache?: CacheUse;
+  readonly wasted?: WastedBytes;
   readonly plan: Plan;
   readonly reports: readonly JobReport[];
   readonly refusals: readonly RefusalReport[];
@@ -49,6 +60,7 @@ export interface StatusTraffic {
   readonly site: string;
   readonly manifest: Digest;
   readonly originBytes: number;
+  readonly wan?: WanBytes;
   readonly forced: { readonly holderUnreachable: number; readonly noProgress: number };
 }
 
@@ -57,16 +69,18 @@ export interface StatusInput {
   readonly sites: readonly SiteName[];
   readonly packages: readonly StatusPackage[];
   readonly traffic: readonly StatusTraffic[];
+  /** By site; none for a site without limits. */
+  readonly lines?: ReadonlyMap<SiteName, StatusLine>;
   readonly notices: readonly Notice[];
 }
 
 const NO_BYTES: SourceBytes = { local: 0, peer: 0, dp: 0, origin: 0 };
 
 export function statusOfFleet(input: StatusInput): Status {
-  const { members, sites, packages, traffic, notices } = input;
+  const { members, sites, packages, traffic, lines = new Map(), notices } = input;
   return {
     endpoints: members.map(endpointStatus),
-    sites: sites.map((name) => siteStatus(name, { members, packages, traffic })),
+    sites: sites.map((name) => siteStatus(name, { members, packages, traffic, lines })),
     packages: packages.map(packageAnswer),
     notices: [...notices],
   };
@@ -92,6 +106,7 @@ export function packageAnswer(known: StatusPackage): PackageAnswer {
 
 function endpointStatus(member: StatusMember): StatusEndpoint {
   const { name, id, site, isAtSite, addresses, isDp, dp, seenMs, bytes, refusals } = member;
+  const { sharing, wasted, cache } = member;
   return {
     name,
     id,
@@ -103,6 +118,9 @@ function endpointStatus(member: StatusMember): StatusEndpoint {
     lastSeen: seenMs === undefined ? null : instant(seenMs),
     jobs: jobsOf(member),
     bytes,
+    ...(sharing === undefined ? {} : { sharing }),
+    ...(cache === undefined ? {} : { cache }),
+    ...(wasted === undefined ? {} : { wasted }),
     refusals: refusals.map(({ code, detail, atMs }) => ({ code, detail, at: instant(atMs) })),
   };
 }
@@ -118,9 +136,7 @@ function jobsOf(member: StatusMember): StatusJob[] {
     ...performs
       .filter((planned) => !isReported(planned))
       .map((planned) => unseenJob(member, planned)),
-    ...plan.waiting
-      .filter((waiting) => !isReported(waiting))
-      .map(({ ref, reason }) => waitingJob(ref, reason, member.joinedMs)),
+    ...plan.waiting.filter((waiting) => !isReported(waiting)).flatMap(plannedJob),
   ];
 }
 
@@ -128,7 +144,7 @@ function jobStatus(report: JobReport, waiting: readonly WaitingJob[]): StatusJob
   const { name, version, state, outcome, exitCode, systemCode, attempt, bytes } = report;
   // A job that the planner holds back waits for the planner's reason, not for what was reported before.
   const held = state === "waiting" ? waiting.find(({ job }) => job === report.job) : undefined;
-  const reason = held?.reason ?? report.reason;
+  const reason = held === undefined ? report.reason : reasonText(held);
   return {
     package: name,
     version,
@@ -148,14 +164,32 @@ function jobStatus(report: JobReport, waiting: readonly WaitingJob[]): StatusJob
 
 function unseenJob({ seenMs, joinedMs }: StatusMember, { ref }: PlannedInstruction): StatusJob {
   const contact = seenMs === undefined ? "none since it joined" : instant(seenMs);
-  return waitingJob(ref, `not yet picked up; last contact ${contact}`, seenMs ?? joinedMs);
+  const reason = `not yet picked up; last contact ${contact}`;
+  return silentJob(ref, "waiting", reason, seenMs ?? joinedMs);
 }
 
-function waitingJob(ref: WaitingJob["ref"], reason: string, sinceMs: number): StatusJob {
+/** What the planner says of a job that the endpoint has not spoken of; nothing is shown without a version. */
+function plannedJob(planned: WaitingJob): readonly StatusJob[] {
+  const { name, version } = planned.ref;
+  if (version === undefined) return [];
+  const [{ sinceMs } = { sinceMs: 0 }] = planned.reasons;
+  return [silentJob({ name, version }, planned.state, reasonText(planned), sinceMs)];
+}
+
+function reasonText({ reasons }: WaitingJob): string {
+  return reasons.map(({ text }) => text).join(" ");
+}
+
+function silentJob(
+  ref: PlannedInstruction["ref"],
+  state: StatusJob["state"],
+  reason: string,
+  sinceMs: number,
+): StatusJob {
   return {
     package: ref.name,
     version: ref.version,
-    state: "waiting",
+    state,
     reason,
     attempt: 0,
     since: instant(sinceMs),
@@ -166,7 +200,7 @@ function waitingJob(ref: WaitingJob["ref"], reason: string, sinceMs: number): St
 
 function siteStatus(
   name: SiteName,
-  { members, packages, traffic }: Omit<StatusInput, "sites" | "notices">,
+  { members, packages, traffic, lines }: Omit<StatusInput, "sites" | "notices">,
 ): StatusSite {
   const own = traffic.filter(({ site, originBytes }) => site === name && originBytes > 0);
   const originBytes = sum(own.map((entry) => entry.originBytes));
@@ -174,6 +208,7 @@ function siteStatus(
   const packageBytes = sum(
     packages.filter(({ manifest }) => sent.has(manifest)).map(({ wireBytes }) => wireBytes),
   );
+  const line = lines?.get(name);
   return {
     name,
     dps: members.filter(({ isDp, site }) => isDp && site === name).map((member) => member.name),
@@ -184,7 +219,15 @@ function siteStatus(
       holderUnreachable: sum(own.map(({ forced }) => forced.holderUnreachable)),
       noProgress: sum(own.map(({ forced }) => forced.noProgress)),
     },
+    wan: own.map(({ wan }) => wan ?? NO_WAN_BYTES).reduce(addedWan, NO_WAN_BYTES),
+    ...(line === undefined ? {} : { line }),
   };
+}
+
+function addedWan(one: WanBytes, other: WanBytes): WanBytes {
+  const sums = { ...one };
+  for (const reason of WAN_REASONS) sums[reason] += other[reason];
+  return sums;
 }
 
 function sum(numbers: readonly number[]): number {
