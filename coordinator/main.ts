@@ -13,16 +13,22 @@ import { dataLayout, readInitialised, writePrivateFile, type DataLayout } from "
 import { operatorText } from "./operator-file.ts";
 import type { App } from "./routes/app-type.ts";
 import { buildApp } from "./routes/app.ts";
+import { keepHouse } from "./routes/housekeeping.ts";
 import type { Parts } from "./routes/parts.ts";
+import { INTENT_SETTINGS_DEFAULT, type IntentSettings } from "./core/intent-settings.ts";
 import { openCatalogShelf } from "./store/catalog-shelf.ts";
+import { openChoreBook } from "./store/chore-book.ts";
 import { openFragmentFolder } from "./store/fragment-folder.ts";
 import { openGateBook } from "./store/gate-book.ts";
+import { openLineBook } from "./store/line-book.ts";
+import { openIntentBook } from "./store/intent-book.ts";
 import { openLevelStore } from "./store/level-store.ts";
 import { openPlanBook } from "./store/plan-book.ts";
 import { openPresenceBook } from "./store/presence-book.ts";
 import { openRecords } from "./store/records.ts";
 import { openSiteBook } from "./store/site-book.ts";
 import { TABLES } from "./store/tables.ts";
+import { openWakeBook } from "./store/wake-book.ts";
 import { renewCatalog } from "./trust/catalog-head.ts";
 import { keyOfSeed, parseOnlineKeys } from "./trust/fleet-keys.ts";
 
@@ -38,6 +44,8 @@ export interface CoordinatorOptions {
   readonly signal: AbortSignal;
   readonly log: Logger;
   readonly onReady?: (info: ReadyInfo) => void;
+  /** Default: INTENT_SETTINGS_DEFAULT. */
+  readonly intent?: IntentSettings;
   /** Default: the system's clock. */
   readonly now?: () => number;
 }
@@ -51,6 +59,8 @@ export interface ReadyInfo {
 // Presence and traffic that a crash may lose; nothing an endpoint relies on is among them.
 const FLUSH_EVERY_MS = 5000;
 const RENEW_EVERY_MS = 600_000;
+// A wake-up or a ring's end may wait so long where no endpoint speaks.
+const HOUSE_EVERY_MS = 5000;
 const FILE_MAX_BYTES = 1024 * 1024;
 
 const parseOperatorFile = parserOf("operator.json", Type.Object({ token: Type.String() }));
@@ -79,6 +89,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<void>
   const chores = [
     repeat(stop, FLUSH_EVERY_MS, async () => flush(parts)),
     repeat(stop, RENEW_EVERY_MS, async () => renew(parts)),
+    repeat(stop, HOUSE_EVERY_MS, async () => keepHouse(parts)),
   ];
   stack.defer(async () => {
     end.abort();
@@ -109,7 +120,16 @@ async function openParts(
     presence,
     sites: openSiteBook(records, presence),
     plans: openPlanBook(),
-    gate: openGateBook(records),
+    chores: openChoreBook(),
+    wakes: openWakeBook(records),
+    settings: options.intent ?? INTENT_SETTINGS_DEFAULT,
+    intents: openIntentBook(records, presence, { zone: Temporal.Now.timeZoneId(), now }),
+    gate: openGateBook(records, now),
+    lines: openLineBook({
+      policyOf: (site) => records.get(TABLES.sites, site)?.policy,
+      // Rates must not jump with the system's clock.
+      nowMs: () => performance.now(),
+    }),
     catalog: openCatalogShelf(records),
     fragments: await openFragmentFolder(layout.fragments),
     manifests: await openFragmentFolder(layout.manifests),

@@ -8,7 +8,9 @@ import {
   EndpointIdSchema,
   EndpointNameSchema,
   type Digest,
+  type PackageName,
   type PackageRef,
+  type SiteName,
 } from "../../protocol/ids.ts";
 import { parserOf, readJson, type Parse } from "../../protocol/json.ts";
 import {
@@ -17,6 +19,7 @@ import {
   parseDeploymentAnswer,
   parseMissingAnswer,
   parsePackageAnswer,
+  parsePackageList,
   parsePublishing,
   parseRenewal,
   parseRenewalAnswer,
@@ -35,7 +38,14 @@ import {
   type TokenAnswer,
   type TokenInput,
 } from "../../protocol/operator-api.ts";
-import { RENEWAL_REQUEST_MAX_BYTES } from "../../protocol/limits.ts";
+import { FRAGMENT_WIRE_MAX_BYTES, RENEWAL_REQUEST_MAX_BYTES } from "../../protocol/limits.ts";
+import {
+  parseSitePolicyAnswer,
+  parseTraffic,
+  type SitePolicy,
+  type SitePolicyAnswer,
+  type Traffic,
+} from "../../protocol/traffic.ts";
 import type { Connection } from "./context.ts";
 import { exchange, pinnedAgent, type ExchangeAnswer, type ExchangeInput } from "./http-exchange.ts";
 
@@ -80,6 +90,21 @@ export class ApiClient implements AsyncDisposable {
     return this.#read({ method: "GET", path: "/v1/sites" }, parseSiteList);
   }
 
+  async sitePolicy(site: SiteName): Promise<SitePolicyAnswer> {
+    const path = `/v1/sites/${encodeURIComponent(site)}/policy`;
+    return this.#read({ method: "GET", path }, parseSitePolicyAnswer);
+  }
+
+  async setSitePolicy(site: SiteName, policy: SitePolicy): Promise<SitePolicyAnswer> {
+    const path = `/v1/sites/${encodeURIComponent(site)}/policy`;
+    return this.#read({ method: "PUT", path, json: policy }, parseSitePolicyAnswer);
+  }
+
+  async traffic(filter: Readonly<Record<string, string>>): Promise<Traffic> {
+    const path = `/v1/traffic?${new URLSearchParams(filter).toString()}`;
+    return this.#read({ method: "GET", path, limitBytes: STATUS_MAX_BYTES }, parseTraffic);
+  }
+
   async createToken(input: TokenInput): Promise<TokenAnswer> {
     return this.#read({ method: "POST", path: "/v1/tokens", json: input }, parseTokenAnswer);
   }
@@ -108,6 +133,23 @@ export class ApiClient implements AsyncDisposable {
     return this.#read({ ...call, signal }, parsePackageAnswer);
   }
 
+  /** Every published version of one package. */
+  async published(name: PackageName): Promise<readonly PackageAnswer[]> {
+    const path = `/v1/published?name=${encodeURIComponent(name)}`;
+    return (await this.#read({ method: "GET", path }, parsePackageList)).packages;
+  }
+
+  /** Bytes of a published manifest or fragment, unverified. */
+  async publishedBytes(
+    kind: "manifests" | "fragments",
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<Buffer> {
+    const path = `/v1/published/${kind}/${digest}`;
+    const limitBytes = FRAGMENT_WIRE_MAX_BYTES;
+    return (await this.#send({ method: "GET", path, limitBytes, signal })).body;
+  }
+
   async renewal(): Promise<Renewal> {
     const call = { method: "GET", path: "/v1/catalog/renewal" } as const;
     return this.#read({ ...call, limitBytes: RENEWAL_REQUEST_MAX_BYTES }, parseRenewal);
@@ -125,6 +167,16 @@ export class ApiClient implements AsyncDisposable {
   async deploy(input: DeploymentInput): Promise<DeploymentAnswer> {
     const call = { method: "POST", path: "/v1/deployments", json: input } as const;
     return this.#read(call, parseDeploymentAnswer);
+  }
+
+  /** Any other route that answers with a document. */
+  async ask<T>(path: string, parse: Parse<T>): Promise<T> {
+    return this.#read({ method: "GET", path, limitBytes: STATUS_MAX_BYTES }, parse);
+  }
+
+  /** Any other route that changes something. */
+  async tell<T>(method: "POST" | "PUT", path: string, json: unknown, parse: Parse<T>): Promise<T> {
+    return this.#read({ method, path, json, limitBytes: STATUS_MAX_BYTES }, parse);
   }
 
   async status(): Promise<Status> {

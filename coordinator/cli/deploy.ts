@@ -18,6 +18,7 @@ const POLL_MS = 1000;
 export interface DeployOptions extends OperatorOptions {
   readonly to: string;
   readonly wait?: boolean;
+  readonly dryRun?: boolean;
   /** In milliseconds. */
   readonly timeout: number;
 }
@@ -30,9 +31,15 @@ export async function deploy(
   const ref = parsePackageRef(refText);
   const target = parseDeployTarget(options.to);
   await using client = await openClient(options, session);
-  const answer = await client.deploy({ ...ref, target });
+  const isDryRun = options.dryRun === true;
+  const answer = await client.deploy({ ...ref, target, ...(isDryRun ? { isDryRun } : {}) });
   const count = countText(answer.endpoints.length, "endpoint");
   const heading = `${packageRefText(ref)} goes to ${deployTargetText(target)}: ${count} right now\n`;
+  if (isDryRun) {
+    const text = `${heading}dry run: nothing was done\n`;
+    printResult(session.terminal, options.json, { ...answer, isDryRun }, text);
+    return;
+  }
   if (!answer.isActive && options.wait === true) throw notActive(ref);
   if (!answer.isActive && options.json !== true) session.terminal.writeErr(inactiveText(ref));
   if (options.wait !== true) {

@@ -16,6 +16,7 @@ const USAGE_CODES: ReadonlySet<string> = new Set([
   "CLI_USAGE",
   "INPUT_INVALID",
   "PUBLISH_ACTION_INVALID",
+  "PUBLISH_ARCHIVE_TYPE",
 ]);
 
 export interface ShownError {

@@ -5,7 +5,7 @@
 import { Command, CommanderError } from "commander";
 import { DeployError } from "../../protocol/errors.ts";
 import { EXIT_DONE, errorText, exitCodeOf } from "./error-text.ts";
-import type { RunTypedNode } from "./node-tree.ts";
+import type { NodePrograms } from "./node-tree.ts";
 import type { Session } from "./terminal.ts";
 import { addCommands } from "./tree.ts";
 
@@ -20,7 +20,7 @@ then the saved context in use.
 Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 `;
 
-export function buildProgram(session: Session, version: string, runNode: RunTypedNode): Command {
+export function buildProgram(session: Session, version: string, onNode: NodePrograms): Command {
   const program = new Command("branchline");
   program
     .description("Software deployment in which each byte crosses an office line once.")
@@ -38,7 +38,7 @@ export function buildProgram(session: Session, version: string, runNode: RunType
       // Complaints are printed once, by the caller, as one sentence and one hint.
       writeErr: () => undefined,
     });
-  addCommands(program, session, runNode);
+  addCommands(program, session, onNode);
   for (const command of everyCommand(program)) {
     command.copyInheritedSettings(program);
     command.exitOverride((error) => {

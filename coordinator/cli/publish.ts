@@ -9,8 +9,11 @@ import {
   targetPathOf,
   type PackageRef,
 } from "../../protocol/ids.ts";
-import type { Action } from "../../protocol/manifest.ts";
+import type { Action } from "../../protocol/package-action.ts";
 import type { PackageAnswer } from "../../protocol/operator-api.ts";
+import type { PackageRules } from "../../protocol/package-rules.ts";
+import { checkArchiveType } from "../publish/archive-type.ts";
+import type { OlderVersion } from "../publish/older-version.ts";
 import { buildPackage, type BuiltPackage } from "../publish/build-package.ts";
 import { actionFrom, checkAction } from "../publish/package-action.ts";
 import { publishPackage } from "../publish/publish-package.ts";
@@ -20,13 +23,15 @@ import { readKeyFile } from "../trust/key-file.ts";
 import { signPackage } from "../trust/publisher.ts";
 import type { ApiClient } from "./api-client.ts";
 import { openClient, type OperatorOptions } from "./operator.ts";
+import { rulesFrom, type RuleTexts } from "./package-rules.ts";
 import { defaultKeyPath, knownPassphrase } from "./passphrase.ts";
+import { patchBases, type PatchChoice } from "./patch-bases.ts";
 import { startProgress } from "./progress.ts";
 import { publishTarget } from "./publish-target.ts";
 import { bytesText, countText } from "./quantities.ts";
 import { printResult, type Session } from "./terminal.ts";
 
-export interface PublishOptions extends OperatorOptions {
+export interface PublishOptions extends OperatorOptions, PatchChoice, RuleTexts {
   readonly name: string;
   readonly version: string;
   readonly action: string;
@@ -54,10 +59,17 @@ export async function publish(
   };
   const action = actionOf(options);
   checkAction(action, source !== undefined);
+  const rules = await rulesFrom(ref.name, options);
+  if (source !== undefined) checkArchiveType(source, rules?.requirements?.os);
   await using client = await openClient(options, session);
   const offline = await offlineKeys(client, ref, options, session);
   await using staging = await makeStaging();
-  const built = await build({ source, ref, action, options }, staging.folder, session);
+  const bases = source === undefined ? [] : await patchBases(ref, options, client, session.signal);
+  const built = await build(
+    { source, ref, action, rules, options, bases },
+    staging.folder,
+    session,
+  );
   const { answer, sentBytes } = await upload({ built, ref, offline, client }, session);
   const shown = publishedOf(built, answer, sentBytes);
   printResult(session.terminal, options.json, { ...answer, ...shown }, publishedText(ref, shown));
@@ -93,11 +105,13 @@ interface BuildOrder {
   readonly source: string | undefined;
   readonly ref: PackageRef;
   readonly action: Action;
+  readonly rules: PackageRules | undefined;
   readonly options: PublishOptions;
+  readonly bases: readonly OlderVersion[];
 }
 
 async function build(order: BuildOrder, staging: string, session: Session): Promise<BuiltPackage> {
-  const { source, ref, action, options } = order;
+  const { source, ref, action, rules, options, bases } = order;
   const progress = startProgress(session);
   progress.update("reading and splitting", 0);
   try {
@@ -108,12 +122,15 @@ async function build(order: BuildOrder, staging: string, session: Session): Prom
         level: options.level,
         epoch: options.epoch,
         action,
+        ...(rules === undefined ? {} : { rules }),
+        bases,
         ...(options.compression === undefined ? {} : { compressionLevel: options.compression }),
       },
       staging,
       session.signal,
-      ({ doneBytes, totalBytes }) => {
-        progress.update("reading and splitting", doneBytes, totalBytes);
+      ({ stage, doneBytes, totalBytes }) => {
+        const what = stage === "content" ? "reading and splitting" : "making patches";
+        progress.update(what, doneBytes, totalBytes);
       },
     );
   } finally {
@@ -162,26 +179,35 @@ interface Published {
   readonly wireBytes: number;
   readonly sentBytes: number;
   readonly reusedBytes: number;
+  /** What an endpoint fetches that has one of these versions, unless its own files say otherwise. */
+  readonly deltas: readonly { readonly from: string; readonly wireBytes: number }[];
 }
 
 function publishedOf(built: BuiltPackage, answer: PackageAnswer, sentBytes: number): Published {
-  const wireBytes = built.fragments.reduce((sum, fragment) => sum + fragment.sizeBytes, 0);
+  const stagedBytes = built.fragments.reduce((sum, fragment) => sum + fragment.sizeBytes, 0);
+  const { content } = built.manifest;
   return {
+    deltas: (content?.deltas ?? []).map(({ base, wireBytes }) => {
+      return { from: base.version, wireBytes };
+    }),
     manifest: built.manifestDigest,
     fragmentCount: answer.fragmentCount,
     fileBytes: answer.fileBytes,
-    wireBytes,
+    wireBytes: content?.wireBytes ?? 0,
     sentBytes,
-    reusedBytes: wireBytes - sentBytes,
+    reusedBytes: stagedBytes - sentBytes,
   };
 }
 
 function publishedText(ref: PackageRef, shown: Published): string {
-  const { manifest, fragmentCount, fileBytes, wireBytes, sentBytes, reusedBytes } = shown;
+  const { manifest, fragmentCount, fileBytes, wireBytes, sentBytes, reusedBytes, deltas } = shown;
+  const patches = deltas.map(
+    (delta) => `\n  patches     ${bytesText(delta.wireBytes)} from ${delta.from}`,
+  );
   const sizes = `${bytesText(fileBytes)} of files, ${bytesText(wireBytes)} on the wire`;
   return `${packageRefText(ref)} is published
   manifest    ${manifest}
-  content     ${countText(fragmentCount, "fragment")}, ${sizes}
+  content     ${countText(fragmentCount, "fragment")}, ${sizes}${patches.join("")}
   uploaded    ${bytesText(sentBytes)}; ${bytesText(reusedBytes)} were there already
 next: branchline package activate ${packageRefText(ref)}
 `;

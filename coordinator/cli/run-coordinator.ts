@@ -1,5 +1,6 @@
 /** `coordinator`: runs it until a signal ends it; its log goes to stderr as JSON lines. */
 import { pino } from "pino";
+import { INTENT_SETTINGS_DEFAULT, type IntentSettings } from "../core/intent-settings.ts";
 import { runCoordinator, type ReadyInfo } from "../main.ts";
 import type { HostPort } from "./arguments.ts";
 import type { Session } from "./terminal.ts";
@@ -10,6 +11,10 @@ export interface CoordinatorOptions {
   readonly insecureHttp?: boolean;
   readonly publicUrl?: string;
   readonly trustedProxy?: string;
+  /** In milliseconds, as the three below. */
+  readonly keepSucceeded?: number;
+  readonly keepFailed?: number;
+  readonly wakeExpiry?: number;
   readonly json?: boolean;
 }
 
@@ -21,12 +26,24 @@ export async function coordinator(options: CoordinatorOptions, session: Session)
     isInsecureHttp: options.insecureHttp === true,
     ...(options.publicUrl === undefined ? {} : { publicUrl: options.publicUrl }),
     ...(options.trustedProxy === undefined ? {} : { trustedProxy: options.trustedProxy }),
+    intent: intentSettings(options),
     signal,
     log: pino({ level: environment.logLevel }, pino.destination(2)),
     onReady: (ready) => {
       terminal.writeOut(`${options.json === true ? JSON.stringify(ready) : readyText(ready)}\n`);
     },
   });
+}
+
+function intentSettings(options: CoordinatorOptions): IntentSettings {
+  const { kept, wake } = INTENT_SETTINGS_DEFAULT;
+  return {
+    kept: {
+      succeededMs: options.keepSucceeded ?? kept.succeededMs,
+      failedMs: options.keepFailed ?? kept.failedMs,
+    },
+    wake: { ...wake, expiryMs: options.wakeExpiry ?? wake.expiryMs },
+  };
 }
 
 function readyText({ url, publicUrl }: ReadyInfo): string {

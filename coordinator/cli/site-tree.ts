@@ -4,6 +4,8 @@ import type { Criterion } from "../../protocol/location.ts";
 import { criterionOf } from "./arguments.ts";
 import type { OperatorOptions } from "./operator.ts";
 import type { Session } from "./terminal.ts";
+import { parseHours, parseRate } from "./rates.ts";
+import type { LimitOptions } from "./site-limit.ts";
 import { group, operatorVerb } from "./verb.ts";
 
 export function addSiteCommands(program: Command, session: Session): void {
@@ -27,6 +29,7 @@ export function addSiteCommands(program: Command, session: Session): void {
     )
     .option("--host-name <pattern>", "its host name fits, * for any text", typed("hostName"))
     .option("--gateway <ip>", "this is its default gateway", typed("gateway"))
+    .option("--tenant <name>", "the customer it belongs to (default: default)")
     .action(async (name: string, options: OperatorOptions) =>
       (await import("./site.ts")).createSite(name, criteria, options, session),
     );
@@ -37,4 +40,27 @@ export function addSiteCommands(program: Command, session: Session): void {
   ]).action(async (options: OperatorOptions) =>
     (await import("./site.ts")).listSites(options, session),
   );
+  operatorVerb(site, "limit <name>", "say what packages may use of a site's line", [
+    "branchline site limit berlin --down 8Mbit --hours 'MON 18:00-23:59,SAT 0:00-23:59'",
+    "branchline site limit berlin --background --peer-upload 100Mbit",
+    "branchline site limit berlin --clear --json",
+  ])
+    .option(
+      "--down <rate>",
+      "most that packages use of the line into the site",
+      parseRate("--down"),
+    )
+    .option("--hours <frames>", "when transfers over the line may begin", parseHours)
+    .option("--zone <name>", "time zone of the hours (default: the coordinator's)")
+    .option(
+      "--peer-upload <rate>",
+      "most that one endpoint sends to its neighbours",
+      parseRate("--peer-upload"),
+    )
+    .option("--background", "packages give way to all other traffic on the line")
+    .option("--foreground", "packages take from the line what they get (default)")
+    .option("--clear", "begin with no limits; without it the other limits stay")
+    .action(async (name: string, options: LimitOptions) =>
+      (await import("./site-limit.ts")).limitSite(name, options, session),
+    );
 }

@@ -10,7 +10,7 @@ import { printResult, type Session } from "./terminal.ts";
 export async function createSite(
   nameText: string,
   criteria: readonly Criterion[],
-  options: OperatorOptions,
+  options: OperatorOptions & { readonly tenant?: string },
   session: Session,
 ): Promise<void> {
   const name = parseSiteName(nameText);
@@ -21,7 +21,8 @@ export async function createSite(
     });
   }
   await using client = await openClient(options, session);
-  await client.createSite({ name, criteria: [...criteria] });
+  const tenant = options.tenant === undefined ? {} : { tenant: options.tenant };
+  await client.createSite({ name, criteria: [...criteria], ...tenant });
   const text =
     `site ${name} is set, with ${countText(criteria.length, "criterion", "criteria")}\n` +
     `next: branchline token create --site ${name}\n`;

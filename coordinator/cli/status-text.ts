@@ -1,7 +1,10 @@
 /** The fleet's status as tables; a pure function of the answer and the time. */
 import type { InspectColor } from "node:util";
 import type { Status, StatusEndpoint, StatusJob } from "../../protocol/operator-api.ts";
+import type { SharingReason, StatusLine } from "../../protocol/traffic.ts";
 import { agoText, bytesText, countText } from "./quantities.ts";
+import { rateText } from "./rates.ts";
+import { policyText } from "./site-limit.ts";
 import { shownText, tableText } from "./table.ts";
 
 export interface StatusLook {
@@ -12,6 +15,17 @@ export interface StatusLook {
 /** Refusals of one endpoint that are shown; all of them are in the JSON. */
 const REFUSALS_SHOWN = 3;
 
+const SHARING_REASONS: Readonly<Record<SharingReason, string>> = {
+  batteryLow: "on battery, below 40 %",
+  metered: "on a metered link",
+  vpn: "on a VPN",
+  wifi: "on Wi-Fi",
+  diskFull: "the disk is almost full",
+  busy: "the processor is overloaded",
+  memoryLow: "little memory is left",
+  off: "switched off at its start",
+};
+
 export function statusText(status: Status, look: StatusLook): string {
   const isEmpty = status.endpoints.length === 0 && status.sites.length === 0;
   const sections = [
@@ -20,6 +34,9 @@ export function statusText(status: Status, look: StatusLook): string {
     section("ENDPOINTS", endpointTable(status, look), look),
     section("JOBS", jobTable(status, look), look),
     section("SITES", siteTable(status), look),
+    section("LINES", lineTable(status, look), look),
+    section("SHARING LESS", sharingTable(status), look),
+    section("CACHES", cacheTable(status), look),
     section("REFUSALS", refusalTable(status, look), look),
   ];
   return sections.filter((text) => text !== "").join("\n");
@@ -102,6 +119,43 @@ function siteTable({ sites }: Status): string {
   if (rows.length === 0) return "";
   const headings = ["NAME", "DPS", "WAN RATIO", "FROM ORIGIN", "PACKAGES", "FETCHED AGAIN"];
   return tableText(headings, rows);
+}
+
+/** Only sites with limits: most lines have none. */
+function lineTable({ sites }: Status, look: StatusLook): string {
+  const rows = sites.flatMap(({ name, line }) =>
+    line === undefined ? [] : [[name, lineStateText(line, look), policyText(line.policy)]],
+  );
+  return rows.length === 0 ? "" : tableText(["SITE", "NOW", "LIMITS"], rows);
+}
+
+function lineStateText(line: StatusLine, look: StatusLook): string {
+  if (!line.isOpen) {
+    const until = line.changesAt === undefined ? "" : ` until ${line.changesAt}`;
+    return look.style("yellow", `closed${until}`);
+  }
+  if (line.rateBytesPerSec === undefined) return "open";
+  return `${rateText(line.rateBytesPerSec)}, ${line.queueMs ?? 0} ms queue`;
+}
+
+/** Endpoints that hold nothing are left out. */
+function cacheTable({ endpoints }: Status): string {
+  const rows = endpoints.flatMap(({ name, cache }) =>
+    cache === undefined || cache.usedBytes === 0
+      ? []
+      : [[name, ...[cache.usedBytes, cache.quotaBytes, cache.pinnedBytes].map(bytesText)]],
+  );
+  if (rows.length === 0) return "";
+  return tableText(["ENDPOINT", "USED", "QUOTA", "PINNED"], rows);
+}
+
+function sharingTable({ endpoints }: Status): string {
+  const rows = endpoints.flatMap(({ name, sharing }) =>
+    sharing?.reason === undefined
+      ? []
+      : [[name, String(sharing.uploadSlots), SHARING_REASONS[sharing.reason]]],
+  );
+  return rows.length === 0 ? "" : tableText(["ENDPOINT", "SLOTS", "WHY"], rows);
 }
 
 function forcedText(holderUnreachable: number, noProgress: number): string {

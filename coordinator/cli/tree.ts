@@ -15,8 +15,12 @@ import {
 import { addCatalogCommands } from "./catalog-tree.ts";
 import type { ContextAddOptions } from "./context-commands.ts";
 import type { DeployOptions } from "./deploy.ts";
+import { addEndpointCommands } from "./endpoint-tree.ts";
+import { addGroupCommands } from "./group-tree.ts";
 import type { InitOptions } from "./init.ts";
-import { addNodeCommand, type RunTypedNode } from "./node-tree.ts";
+import { addIntentCommands } from "./intent-tree.ts";
+import { addJobCommands } from "./job-tree.ts";
+import { addLaunchCommand, addNodeCommand, type NodePrograms } from "./node-tree.ts";
 import type { OperatorOptions } from "./operator.ts";
 import { addPackageCommands } from "./package-tree.ts";
 import type { CoordinatorOptions } from "./run-coordinator.ts";
@@ -24,6 +28,7 @@ import { addSiteCommands } from "./site-tree.ts";
 import type { StatusOptions } from "./status.ts";
 import type { Session } from "./terminal.ts";
 import type { TokenOptions } from "./token.ts";
+import type { TrafficOptions } from "./traffic.ts";
 import { group, operatorVerb, verb } from "./verb.ts";
 
 type JsonOption = { readonly json?: boolean };
@@ -34,11 +39,12 @@ type TypedDeployOptions = Omit<DeployOptions, "timeout"> & Partial<Pick<DeployOp
 const HOUR_MS = 3_600_000;
 const DEPLOY_TIMEOUT_MS = 2 * HOUR_MS;
 
-export function addCommands(program: Command, session: Session, runNode: RunTypedNode): void {
+export function addCommands(program: Command, session: Session, onNode: NodePrograms): void {
   program.commandsGroup("Run:");
   addInitCommand(program, session);
   addCoordinatorCommand(program, session);
-  addNodeCommand(program, runNode);
+  addNodeCommand(program, onNode.node);
+  addLaunchCommand(program, onNode.launch);
   program.commandsGroup("Operate:");
   addSiteCommands(program, session);
   addTokenCommands(program, session);
@@ -47,6 +53,13 @@ export function addCommands(program: Command, session: Session, runNode: RunType
   addCatalogCommands(program, session);
   addDeployCommand(program, session);
   addStatusCommand(program, session);
+  addTrafficCommand(program, session);
+  program.commandsGroup("Intend:");
+  addGroupCommands(program, session);
+  addJobCommands(program, session);
+  addIntentCommands(program, session);
+  program.commandsGroup("Look:");
+  addEndpointCommands(program, session);
   program.commandsGroup("Set up:");
   addContextCommands(program, session);
 }
@@ -77,6 +90,21 @@ function addCoordinatorCommand(program: Command, session: Session): void {
       "--public-url <url>",
       "address under which nodes reach it",
       parseBaseUrl("--public-url"),
+    )
+    .option(
+      "--keep-succeeded <duration>",
+      "how long a succeeded job container stays (default: 4h)",
+      parseDurationMs("--keep-succeeded"),
+    )
+    .option(
+      "--keep-failed <duration>",
+      "how long a failed job container stays (default: 2d)",
+      parseDurationMs("--keep-failed"),
+    )
+    .option(
+      "--wake-expiry <duration>",
+      "who comes up later was not woken, and is not shut down (default: 5m)",
+      parseDurationMs("--wake-expiry"),
     )
     .option("--trusted-proxy <cidr>", "believe the forwarded addresses of this proxy", (text) =>
       parseCidr("--trusted-proxy", text),
@@ -130,6 +158,7 @@ function addDeployCommand(program: Command, session: Session): void {
     "branchline deploy acme/app@1.2.3 --to all --wait --timeout 30m --json",
   ])
     .requiredOption("--to <target>", "endpoint:NAME, site:NAME or all")
+    .option("--dry-run", "only say whom it would reach")
     .option("--wait", "wait until every endpoint has a result; exit 1 if one failed")
     .option("--timeout <duration>", "longest wait (default: 2h)", parseDurationMs("--timeout"))
     .action(async (ref: string, options: TypedDeployOptions) =>
@@ -150,6 +179,20 @@ function addStatusCommand(program: Command, session: Session): void {
     .option("--watch", "show it again every 2 s until Ctrl-C")
     .action(async (options: StatusOptions) =>
       (await import("./status.ts")).showStatus(options, session),
+    );
+}
+
+function addTrafficCommand(program: Command, session: Session): void {
+  operatorVerb(program, "traffic", "show where the bytes came from, by site and package", [
+    "branchline traffic",
+    "branchline traffic --site berlin --package acme/app@1.2.3",
+    "branchline traffic --endpoints --json",
+  ])
+    .option("--site <name>", "only this site")
+    .option("--package <name>", "only this package, with @version or all of its versions")
+    .option("--endpoints", "by endpoint instead of by site")
+    .action(async (options: TrafficOptions) =>
+      (await import("./traffic.ts")).showTraffic(options, session),
     );
 }
 

@@ -29,6 +29,24 @@ export function operatorVerb(
     .option("--context <name>", "use this saved coordinator");
 }
 
+/** A command that changes something at the coordinator, and can say what without doing it. */
+export function changingVerb(
+  parent: Command,
+  usage: string,
+  summary: string,
+  examples: Examples,
+): Command {
+  return operatorVerb(parent, usage, summary, examples).option(
+    "--dry-run",
+    "show what would change and do nothing",
+  );
+}
+
+/** For an option that is repeated. */
+export function listed(value: string, before: readonly string[] = []): readonly string[] {
+  return [...before, value];
+}
+
 /** A command that only holds others. */
 export function group(parent: Command, name: string, summary: string): Command {
   return parent.command(name).description(summary);

@@ -6,7 +6,6 @@ import { createHash } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "../../protocol/errors.ts";
-import { encodeFragmentPage, type FragmentEntry } from "../../protocol/fragment-index.ts";
 import {
   parseDigest,
   type Digest,
@@ -14,25 +13,24 @@ import {
   type PackageVersion,
 } from "../../protocol/ids.ts";
 import { canonicalBytes } from "../../protocol/json.ts";
-import {
-  FILE_PAGE_MAX_BYTES,
-  FILES_PER_PAGE,
-  FRAGMENTS_PER_PAGE,
-  MANIFEST_MAX_BYTES,
-} from "../../protocol/limits.ts";
+import { FILES_PER_PAGE, MANIFEST_MAX_BYTES } from "../../protocol/limits.ts";
 import {
   parseManifest,
-  type Action,
   type Content,
+  type DeltaSet,
   type Manifest,
-  type PageRef,
 } from "../../protocol/manifest.ts";
-import { SOURCE_LIMITS, type SourceLimits } from "./content-reader.ts";
-import { cutBoundsFor } from "./fastcdc.ts";
+import { type Action } from "../../protocol/package-action.ts";
+import type { PackageRules } from "../../protocol/package-rules.ts";
+import type { OlderVersion } from "./older-version.ts";
+import { SOURCE_LIMITS, type FileSource, type SourceLimits } from "./content-reader.ts";
+import { deltaSet, deltaWorkBytes, type NewVersion } from "./delta-set.ts";
+import { cutBoundsFor, type CutBounds } from "./fastcdc.ts";
 import { FragmentWriter, type StagedFragment } from "./fragment-writer.ts";
+import { fragmentPagesOf, listPagesOf } from "./index-pages.ts";
 import { openSource } from "./open-source.ts";
 import { checkAction, withProgram } from "./package-action.ts";
-import { contentTree, splitContent, type FileEntry } from "./split-content.ts";
+import { contentTree, splitContent } from "./split-content.ts";
 import { fragmentFolder, listContent } from "./staging.ts";
 
 export interface PackageSpec {
@@ -43,12 +41,16 @@ export interface PackageSpec {
   readonly level: number;
   readonly epoch: number;
   readonly action: Action;
+  readonly rules?: PackageRules;
   readonly compressionLevel?: number;
   readonly limits?: SourceLimits;
+  /** Older versions to make patches from, the newest first; at most DELTA_SETS_MAX_COUNT. */
+  readonly bases?: readonly OlderVersion[];
 }
 
 export interface BuildProgress {
-  /** Content bytes split so far, of `totalBytes`. */
+  readonly stage: "content" | "patches";
+  /** Bytes gone through so far, of `totalBytes`: content to split, or old and new files of patches. */
   readonly doneBytes: number;
   readonly totalBytes: number;
 }
@@ -74,29 +76,38 @@ export async function buildPackage(
 ): Promise<BuiltPackage> {
   checkAction(spec.action, spec.source !== undefined);
   const { name, version, level, epoch, action } = spec;
-  const head = { v: 1 as const, name, version, level, epoch, action };
+  const rules = spec.rules === undefined ? {} : { rules: spec.rules };
+  const head = { v: 1 as const, name, version, level, epoch, action, ...rules };
   if (spec.source === undefined) return sealed(head, []);
   const folder = await fragmentFolder(staging);
-  const writer = new FragmentWriter(folder, spec.compressionLevel ?? COMPRESSION_LEVEL_DEFAULT);
+  const writers: FragmentWriter[] = [];
+  const newWriter = (): FragmentWriter => {
+    const writer = new FragmentWriter(folder, spec.compressionLevel ?? COMPRESSION_LEVEL_DEFAULT);
+    writers.push(writer);
+    return writer;
+  };
   try {
-    const content = await splitSource(spec, spec.source, { writer, staging, signal, onProgress });
-    return sealed({ ...head, content }, writer.staged);
+    const run = { newWriter, staging, signal, onProgress };
+    const content = await splitSource(spec, spec.source, run);
+    return sealed({ ...head, content }, stagedBy(writers));
   } catch (cause) {
-    await writer.settle();
+    await Promise.all(writers.map((writer) => writer.settle()));
     await rm(folder, { recursive: true, force: true });
     throw cause;
   }
 }
 
 interface BuildRun {
-  readonly writer: FragmentWriter;
+  /** A stream of fragments of its own: one for the content, one for each set of patches. */
+  readonly newWriter: () => FragmentWriter;
   readonly staging: string;
   readonly signal: AbortSignal;
   readonly onProgress: (progress: BuildProgress) => void;
 }
 
 async function splitSource(spec: PackageSpec, source: string, run: BuildRun): Promise<Content> {
-  const { writer, staging, signal, onProgress } = run;
+  const { newWriter, staging, signal, onProgress } = run;
+  const writer = newWriter();
   await using reader = await openSource(source, spec.limits ?? SOURCE_LIMITS);
   await using listed = await listContent(reader, join(staging, "spool"), signal);
   const tree = withProgram(spec.action, contentTree(listed.entries));
@@ -106,13 +117,15 @@ async function splitSource(spec: PackageSpec, source: string, run: BuildRun): Pr
   let doneBytes = 0;
   const onBytes = (bytes: number): void => {
     doneBytes += bytes;
-    onProgress({ doneBytes, totalBytes });
+    onProgress({ stage: "content", doneBytes, totalBytes });
   };
   const bounds = cutBoundsFor(totalBytes);
   const fileEntries = await splitContent(tree, bounds, writer, onBytes, signal);
   const fragments = await writer.finish();
   const fragmentPages = await fragmentPagesOf(fragments, writer);
-  const filePages = await filePagesOf(fileEntries, writer);
+  const filePages = await listPagesOf(fileEntries, FILES_PER_PAGE, writer);
+  const next = { files: fileEntries, fragments, read: readerOf(files) };
+  const deltas = await buildDeltas(spec.bases ?? [], next, { ...run, bounds });
   return {
     fragmentCount: fragments.length,
     fileCount: files.length,
@@ -122,54 +135,52 @@ async function splitSource(spec: PackageSpec, source: string, run: BuildRun): Pr
     fileBytes: totalBytes,
     fragmentPages,
     filePages,
+    ...(deltas.length === 0 ? {} : { deltas }),
   };
 }
 
-async function fragmentPagesOf(
-  fragments: readonly FragmentEntry[],
-  writer: FragmentWriter,
-): Promise<PageRef[]> {
-  const pages: PageRef[] = [];
-  for (let at = 0; at < fragments.length; at += FRAGMENTS_PER_PAGE) {
-    const page = encodeFragmentPage(fragments.slice(at, at + FRAGMENTS_PER_PAGE));
-    pages.push(pageRefOf(await writer.addPage(page)));
-  }
-  return pages;
+interface DeltaBuild extends BuildRun {
+  readonly bounds: CutBounds;
 }
 
-async function filePagesOf(
-  entries: readonly FileEntry[],
-  writer: FragmentWriter,
-): Promise<PageRef[]> {
-  const pages: PageRef[] = [];
-  for (const page of cutPages(entries)) {
-    const bytes = await writer.compressed(canonicalBytes(page));
-    pages.push(pageRefOf(await writer.addPage(bytes)));
+/** The patches from each of `bases`; what they stage goes with the package's other fragments. */
+async function buildDeltas(
+  bases: readonly OlderVersion[],
+  next: NewVersion,
+  { bounds, signal, onProgress, newWriter }: DeltaBuild,
+): Promise<DeltaSet[]> {
+  const totalBytes = bases.reduce((sum, base) => sum + deltaWorkBytes(base, next.files), 0);
+  let doneBytes = 0;
+  const onBytes = (bytes: number): void => {
+    doneBytes += bytes;
+    onProgress({ stage: "patches", doneBytes, totalBytes });
+  };
+  const sets: DeltaSet[] = [];
+  for (const base of bases) {
+    const writer = newWriter();
+    const set = await deltaSet(base, next, { bounds, writer, signal, onBytes });
+    if (set !== undefined) sets.push(set);
   }
-  return pages;
+  return sets;
 }
 
-// A page is bounded by count and by its unpacked size; few files with many extents fill one early.
-function cutPages(entries: readonly FileEntry[]): FileEntry[][] {
-  const pages: FileEntry[][] = [];
-  let page: FileEntry[] = [];
-  let pageBytes = 2;
-  for (const entry of entries) {
-    const sizeBytes = canonicalBytes(entry).length + 1;
-    if (page.length === FILES_PER_PAGE || pageBytes + sizeBytes > FILE_PAGE_MAX_BYTES) {
-      pages.push(page);
-      page = [];
-      pageBytes = 2;
-    }
-    page.push(entry);
-    pageBytes += sizeBytes;
-  }
-  pages.push(page);
-  return pages;
+/** Reads a file of the source once more, whole. */
+function readerOf(files: readonly FileSource[]): (path: string) => Promise<Buffer> {
+  const byPath = new Map(files.map((file) => [file.path, file]));
+  return async (path) => {
+    const file = byPath.get(path);
+    if (file === undefined) throw new Error(`${path} is not in the source`);
+    return Buffer.concat(await Array.fromAsync(file.read()));
+  };
 }
 
-function pageRefOf({ digest, sizeBytes }: StagedFragment): PageRef {
-  return { digest, sizeBytes };
+/** Each digest once: two versions may need the same patch. */
+function stagedBy(writers: readonly FragmentWriter[]): readonly StagedFragment[] {
+  const staged = new Map<Digest, StagedFragment>();
+  for (const fragment of writers.flatMap((writer) => writer.staged)) {
+    staged.set(fragment.digest, fragment);
+  }
+  return [...staged.values()];
 }
 
 function sealed(document: Manifest, fragments: readonly StagedFragment[]): BuiltPackage {

@@ -4,7 +4,7 @@
  */
 import { DeployError } from "../../protocol/errors.ts";
 import { COMMAND_TIMEOUT_DEFAULT_SEC } from "../../protocol/limits.ts";
-import type { Action, LaunchAction, StoreAction } from "../../protocol/manifest.ts";
+import type { Action, LaunchAction, StoreAction } from "../../protocol/package-action.ts";
 import { checkPackagePath } from "../../protocol/package-path.ts";
 import type { ContentEntry } from "./content-reader.ts";
 import { splitCommand } from "./split-command.ts";

@@ -15,15 +15,23 @@ import { apiError, deployErrorOf, statusOf } from "./api-error.ts";
 import type { App, Caller } from "./app-type.ts";
 import { addCheckInRoute } from "./check-in-route.ts";
 import { addContentRoutes } from "./content-routes.ts";
+import { addEndpointRoutes } from "./endpoint-routes.ts";
 import { addFleetRoutes } from "./fleet-routes.ts";
+import { addIntentRoutes } from "./intent-routes.ts";
+import { addJobRoutes } from "./job-routes.ts";
 import { addJoinRoute } from "./join-route.ts";
+import { addLineRoute } from "./line-route.ts";
 import { addOperatorRoutes } from "./operator-routes.ts";
+import { addPackageRoutes } from "./package-routes.ts";
 import type { Parts } from "./parts.ts";
 import { addPublishRoutes } from "./publish-routes.ts";
+import { addPublishedRoutes } from "./published-routes.ts";
 import { addRenewalRoutes } from "./renewal-routes.ts";
 import { addReportRoute } from "./report-route.ts";
 import { requireOperator, requireSession } from "./session.ts";
+import { addSitePolicyRoutes } from "./site-policy-routes.ts";
 import { addStatusRoute } from "./status-route.ts";
+import { addTrafficRoute } from "./traffic-route.ts";
 
 export interface AppOptions {
   readonly log: FastifyBaseLogger;
@@ -77,9 +85,17 @@ export async function buildApp(
     addContentRoutes,
     addReportRoute,
     addOperatorRoutes,
+    addIntentRoutes,
+    addJobRoutes,
+    addEndpointRoutes,
     addPublishRoutes,
+    addPackageRoutes,
+    addPublishedRoutes,
     addRenewalRoutes,
     addStatusRoute,
+    addLineRoute,
+    addSitePolicyRoutes,
+    addTrafficRoute,
   ]) {
     add(app, parts);
   }

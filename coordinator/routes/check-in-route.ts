@@ -26,9 +26,11 @@ import { catalogBundle } from "../trust/catalog.ts";
 import { directiveDigest, signFreshness } from "../trust/statements.ts";
 import type { App } from "./app-type.ts";
 import { directiveFinder, type CurrentDirective } from "./directives.ts";
+import { keepHouse } from "./housekeeping.ts";
 import { membershipMaker, rosterMaker } from "./memberships.ts";
 import type { Parts } from "./parts.ts";
 import { sessionBearer } from "./session.ts";
+import { noteWoken } from "./wakes.ts";
 
 const SESSION_LIFE_MS = 3_600_000;
 
@@ -61,6 +63,9 @@ export function addCheckInRoute(app: App, parts: Parts): void {
       const site = place(checkIn, record, publicAddress);
       const hasMoved = notePresence(parts, checkIn, record, { site, publicAddress, nowMs });
       if (hasMoved) await parts.presence.flush();
+      const seen = parts.presence.get(record.id);
+      if (seen !== undefined) await noteWoken(parts, record.id, seen);
+      await keepHouse(parts);
       const directive = await findDirective(record, nowMs);
       const answer = trustedAnswer(parts, checkIn, { record, nowMs, ...directive });
       return issues.reduce<CheckInAnswer>(
@@ -131,7 +136,8 @@ function notePresence(
   record: EndpointRecord,
   { site, publicAddress, nowMs }: Seen,
 ): boolean {
-  const { facts, counter, listen, os, arch, nodeVersion, bytes } = checkIn;
+  const { facts, counter, listen, os, arch, nodeVersion, bytes, system, sharing, wasted, cache } =
+    checkIn;
   const before = presence.get(record.id);
   if (before !== undefined && counter <= before.counter) {
     throw new DeployError("CHECK_IN_REPLAYED", { counter });
@@ -148,6 +154,10 @@ function notePresence(
     arch,
     nodeVersion,
     bytes,
+    ...(system === undefined ? {} : { system }),
+    ...(sharing === undefined ? {} : { sharing }),
+    ...(cache === undefined ? {} : { cache }),
+    ...(wasted === undefined ? {} : { wasted }),
   };
   presence.note(record.id, presenceNow);
   return before === undefined || before.site !== site || before.listen.join() !== listen.join();

@@ -2,12 +2,14 @@
  * Content for endpoints: manifests of what they are instructed to have, and fragments under a lease. Every
  * byte that leaves here is counted for its site (distribution 3.2).
  */
+import type { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { Type } from "typebox";
 import { DeployError } from "../../protocol/errors.ts";
 import { DigestSchema, type Digest, type EndpointId } from "../../protocol/ids.ts";
 import { readJson } from "../../protocol/json.ts";
 import {
+  LEASE_TOKEN_LIFE_MS,
   LeaseAnswerSchema,
   LeaseRequestSchema,
   leaseToken,
@@ -18,14 +20,23 @@ import {
 import { MANIFEST_MAX_BYTES } from "../../protocol/limits.ts";
 import { parseManifest } from "../../protocol/manifest.ts";
 import type { OpenBlob } from "../store/fragment-folder.ts";
-import type { Grant } from "../store/gate-book.ts";
+import type { GatePlace, Grant } from "../store/gate-book.ts";
+import type { LineTransfer } from "../store/line-book.ts";
 import { readContent, type PackageContent } from "../store/package-content.ts";
+import type { GateAnswer } from "../core/lease-gate.ts";
+import { givesWay, lineWindow } from "../core/line-window.ts";
 import { callerOf, type App } from "./app-type.ts";
 import type { Parts } from "./parts.ts";
 import { gateSite, requireAssigned } from "./planning.ts";
+import { ownZone, policyAt } from "./site-policy-routes.ts";
 
 const DP_SEEN_WITHIN_MS = 30_000;
 const CONTENT_CACHE_MAX = 64;
+/** DSCP LE and DF in the byte of the IP header. */
+const LOWER_EFFORT = 0x04;
+const BEST_EFFORT = 0;
+/** A node that may not use the line asks again after this long at the latest: limits can be lifted. */
+const CLOSED_RETRY_MS = 60_000;
 const config = { caller: "endpoint" } as const;
 const digestParams = Type.Object({ digest: DigestSchema }, { additionalProperties: false });
 
@@ -47,11 +58,17 @@ export function addContentRoutes(app: App, parts: Parts): void {
     { config, schema: { body: LeaseRequestSchema, response: { 200: LeaseAnswerSchema } } },
     async (request) => {
       const endpoint = callerOf(request);
-      requireAssigned(parts, endpoint, request.body.manifest);
+      const { wireBytes } = requireAssigned(parts, endpoint, request.body.manifest);
+      const closed = closedLine(parts, endpoint, request.body.manifest, wireBytes);
+      if (closed !== undefined) return closed;
       const content = await contentOf(parts, contents, request.body.manifest);
       return answerLeases(parts, endpoint, request.body, content);
     },
   );
+  addFragmentRoute(app, parts);
+}
+
+function addFragmentRoute(app: App, parts: Parts): void {
   const leaseHeaders = Type.Object({ "x-branchline-lease": Type.String({ maxLength: 200 }) });
   app.get(
     "/v1/fragments/:digest",
@@ -67,25 +84,60 @@ export function addContentRoutes(app: App, parts: Parts): void {
         const last = blob.sizeBytes - 1;
         reply.status(206).header("content-range", `bytes ${fromByte}-${last}/${blob.sizeBytes}`);
       }
-      // Only what the connection has taken to the last byte counts as served.
+      markPackets(reply.raw.socket, givesWay(policyAt(parts, grant.site)));
       const closed = new AbortController();
+      const transfer: Transfer = {
+        blob,
+        fromByte,
+        signal: closed.signal,
+        line: parts.lines.open(grant.site),
+        sentBytes: 0,
+      };
+      // Only what the connection has taken to the last byte counts as served.
       reply.raw.once("close", () => {
         closed.abort();
-        tellGate(parts, endpoint, grant, reply.raw.writableFinished ? "served" : "broken");
+        transfer.line[Symbol.dispose]();
+        if (reply.raw.writableFinished) tellGate(parts, endpoint, grant, "served");
+        else {
+          parts.gate.lostOriginBytes(grant, transfer.sentBytes);
+          tellGate(parts, endpoint, grant, "broken");
+        }
       });
       return reply
         .type("application/octet-stream")
         .header("content-length", blob.sizeBytes - fromByte)
-        .send(
-          Readable.from(
-            countedBytes(parts, endpoint, grant, { blob, fromByte, signal: closed.signal }),
-            {
-              objectMode: false,
-            },
-          ),
-        );
+        .send(Readable.from(countedBytes(parts, endpoint, grant, transfer), { objectMode: false }));
     },
   );
+}
+
+/** Routers that know the mark send other packets first (RFC 8622); the rest treat these like any. */
+function markPackets(socket: Socket | null, isBackground: boolean): void {
+  const typeOfService = isBackground ? LOWER_EFFORT : BEST_EFFORT;
+  try {
+    if (socket?.getTypeOfService() !== typeOfService) socket?.setTypeOfService(typeOfService);
+  } catch (error) {
+    // A system that cannot mark, or a connection that has ended just now.
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+/** No grants outside the site's hours, nor where the endpoint was sent far more than the package. */
+function closedLine(
+  parts: Parts,
+  endpoint: EndpointId,
+  manifest: Digest,
+  wireBytes: number,
+): LeaseAnswer | undefined {
+  const nowMs = parts.now();
+  const place: GatePlace = { site: gateSite(parts, endpoint), manifest };
+  const window = lineWindow(policyAt(parts, place.site), ownZone(), nowMs);
+  if (!window.isOpen) {
+    const waitMs = (window.changesMs ?? Number.POSITIVE_INFINITY) - nowMs;
+    return { grants: [], leased: [], retryAfterMs: Math.min(waitMs, CLOSED_RETRY_MS) };
+  }
+  if (!parts.gate.isOverBudget(place, endpoint, wireBytes, nowMs)) return undefined;
+  return { grants: [], leased: [], retryAfterMs: CLOSED_RETRY_MS };
 }
 
 async function contentOf(
@@ -122,23 +174,31 @@ function answerLeases(
       type: "request",
       endpoint,
       want: [...askedAs.keys()],
+      ...(request.most === undefined ? {} : { most: request.most }),
       release: request.release.map((index) => standingIndex(content, index)),
       force: request.force,
+      done: (request.done ?? []).map((index) => standingIndex(content, index)),
+      isGone: request.isGone === true,
       dps: parts.sites.activeDps(place.site, nowMs, DP_SEEN_WITHIN_MS),
     },
     nowMs,
   );
   const secret = Buffer.from(parts.online.leaseSecret, "hex");
+  const policy = policyAt(parts, place.site);
   return {
-    grants: answer.grants.map(({ index, expiresMs }) => {
+    ...(givesWay(policy) ? { isBackground: true } : {}),
+    grants: answer.grants.map(({ index }) => {
       const digest = digestAt(content, index);
-      parts.gate.remember(endpoint, digest, { ...place, index, expiresMs });
+      const reason = parts.gate.reasonOf(place, index, request.force);
+      const expiresMs = nowMs + LEASE_TOKEN_LIFE_MS;
+      parts.gate.remember(endpoint, digest, { ...place, index, expiresMs, reason });
       const token = leaseToken(secret, digest, endpoint, expiresMs);
-      return { index: askedAs.get(index) ?? index, digest, token, ttlMs: expiresMs - nowMs };
+      return { index: askedAs.get(index) ?? index, digest, token, ttlMs: LEASE_TOKEN_LIFE_MS };
     }),
     leased: answer.leased.map(({ index, ...rest }) => {
       return { index: askedAs.get(index) ?? index, ...rest };
     }),
+    holders: answer.holders,
     retryAfterMs: answer.retryAfterMs,
   };
 }
@@ -160,12 +220,18 @@ function requireLease(parts: Parts, endpoint: EndpointId, digest: Digest, token:
   const secret = Buffer.from(parts.online.leaseSecret, "hex");
   const holder = leaseTokenHolder(secret, digest, token, parts.now());
   const grant = parts.gate.grantOf(endpoint, digest);
-  if (holder !== endpoint || grant === undefined) {
+  // The token tells of a grant; whether somebody else has been granted the fragment since, the gate knows.
+  const isInForce = holder === endpoint && grant !== undefined && begins(parts, endpoint, grant);
+  if (!isInForce) {
     throw new DeployError("ACCESS_REFUSED", {
       what: `fragment ${digest} without a lease in force`,
     });
   }
   return grant;
+}
+
+function begins(parts: Parts, endpoint: EndpointId, grant: Grant): boolean {
+  return tellGate(parts, endpoint, grant, "begin").grants.length > 0;
 }
 
 /** First byte of a `bytes=N-` range; anything else is refused rather than guessed. */
@@ -184,11 +250,11 @@ function tellGate(
   parts: Parts,
   endpoint: EndpointId,
   grant: Grant,
-  type: "progress" | "served" | "broken",
-): void {
+  type: "begin" | "progress" | "served" | "broken",
+): GateAnswer {
   const nowMs = parts.now();
   const dps = parts.sites.activeDps(grant.site, nowMs, DP_SEEN_WITHIN_MS);
-  parts.gate.send(grant, { type, endpoint, index: grant.index, dps }, nowMs);
+  return parts.gate.send(grant, { type, endpoint, index: grant.index, dps }, nowMs);
 }
 
 interface Transfer {
@@ -196,19 +262,30 @@ interface Transfer {
   readonly fromByte: number;
   /** The connection is closed: nothing that is read from then on reaches anybody. */
   readonly signal: AbortSignal;
+  readonly line: LineTransfer;
+  sentBytes: number;
 }
 
 async function* countedBytes(
   parts: Parts,
   endpoint: EndpointId,
   grant: Grant,
-  { blob, fromByte, signal }: Transfer,
+  transfer: Transfer,
 ): AsyncGenerator<Buffer> {
-  for await (const part of blob.read(fromByte)) {
-    if (signal.aborted) return;
-    parts.gate.addOriginBytes(grant, part.length);
-    parts.presence.touch(endpoint, parts.now());
-    tellGate(parts, endpoint, grant, "progress");
-    yield part;
+  for await (const part of transfer.blob.read(transfer.fromByte)) {
+    for (const bytes of paced(part, transfer.line.paceBytes())) {
+      await transfer.line.take(bytes.length, transfer.signal);
+      if (transfer.signal.aborted) return;
+      parts.gate.addOriginBytes(endpoint, grant, bytes.length);
+      transfer.sentBytes += bytes.length;
+      parts.presence.touch(endpoint, parts.now());
+      tellGate(parts, endpoint, grant, "progress");
+      yield bytes;
+    }
   }
+}
+
+function* paced(part: Buffer, paceBytes: number): Generator<Buffer> {
+  if (part.length <= paceBytes) yield part;
+  else for (let at = 0; at < part.length; at += paceBytes) yield part.subarray(at, at + paceBytes);
 }

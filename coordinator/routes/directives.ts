@@ -10,7 +10,7 @@ import {
   type PackageRef,
 } from "../../protocol/ids.ts";
 import { canonicalText } from "../../protocol/json.ts";
-import type { Plan } from "../core/plan.ts";
+import type { Plan } from "../core/plan-model.ts";
 import { digestOf } from "../store/catalog-shelf.ts";
 import { setRecord } from "../store/records.ts";
 import {
@@ -22,7 +22,10 @@ import {
 import { signDirective, type DirectiveEntry } from "../trust/director.ts";
 import { EXPIRY_MS } from "../trust/expiry.ts";
 import type { Parts } from "./parts.ts";
-import { gateSite, planFor, swarmTag } from "./planning.ts";
+import { gateSite, planFor, swarmTag, type PlanningParts } from "./planning.ts";
+
+/** What directives are made from and signed with. */
+type DirectiveParts = PlanningParts & Pick<Parts, "online">;
 
 export interface CurrentDirective {
   readonly directive: DirectiveRecord;
@@ -38,7 +41,7 @@ interface Known extends CurrentDirective {
 
 type FindDirective = (record: EndpointRecord, nowMs: number) => Promise<CurrentDirective>;
 
-export function directiveFinder(parts: Parts): FindDirective {
+export function directiveFinder(parts: DirectiveParts): FindDirective {
   const known = new Map<EndpointId, Known>();
   return async (record, nowMs) => {
     const plan = planFor(parts, record);
@@ -53,7 +56,7 @@ export function directiveFinder(parts: Parts): FindDirective {
 }
 
 async function makeDirective(
-  parts: Parts,
+  parts: DirectiveParts,
   record: EndpointRecord,
   plan: Plan,
   nowMs: number,
@@ -81,9 +84,13 @@ function isYoung({ signedMs }: DirectiveRecord, nowMs: number): boolean {
   return nowMs - signedMs < EXPIRY_MS.director / 2;
 }
 
-function entriesOf(parts: Parts, record: EndpointRecord, plan: Plan): readonly DirectiveEntry[] {
+function entriesOf(
+  parts: DirectiveParts,
+  record: EndpointRecord,
+  plan: Plan,
+): readonly DirectiveEntry[] {
   const entries = new Map<string, DirectiveEntry>();
-  for (const { ref, ...instruction } of plan.instructions) {
+  for (const { ref, from: _from, ...instruction } of plan.instructions) {
     const known = parts.records.get(TABLES.packages, packageRefText(ref));
     if (known === undefined) continue;
     const path = targetPathOf(ref);
@@ -98,7 +105,7 @@ function entriesOf(parts: Parts, record: EndpointRecord, plan: Plan): readonly D
 }
 
 function emptyEntry(
-  parts: Parts,
+  parts: DirectiveParts,
   { id }: EndpointRecord,
   { manifest, manifestBytes, match }: PackageRecord,
   path: string,

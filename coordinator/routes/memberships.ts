@@ -7,10 +7,12 @@ import type { Envelope } from "../../protocol/dsse.ts";
 import { parseSiteName, type EndpointId } from "../../protocol/ids.ts";
 import { canonicalText } from "../../protocol/json.ts";
 import { digestOf } from "../store/catalog-shelf.ts";
-import type { SiteListing } from "../store/site-book.ts";
+import { isSharing, type SiteListing, type SiteMember } from "../store/site-book.ts";
+import type { RelayedWake } from "../store/wake-book.ts";
 import type { EndpointRecord } from "../store/tables.ts";
 import { signMembership, signRoster } from "../trust/statements.ts";
 import type { Parts } from "./parts.ts";
+import { ownZone } from "./site-policy-routes.ts";
 
 /** Site of the membership of an endpoint at no site: no other endpoint is a member. */
 export const NO_SITE_PREFIX = "none.";
@@ -50,33 +52,39 @@ interface IssuedRoster {
   /** What the content was made from. */
   readonly listing: SiteListing | undefined;
   readonly publicAddress: string;
+  readonly wakes: readonly RelayedWake[];
   readonly content: string;
   readonly version: number;
   readonly envelope: Envelope;
 }
 
-export function rosterMaker({ presence, sites, director }: Parts): Issue {
+export function rosterMaker({ presence, sites, wakes: wakeBook, director }: Parts): Issue {
   const issued = new Map<EndpointId, IssuedRoster>();
   return ({ held }, { id }, nowMs) => {
     const own = presence.get(id);
     const listing = own?.site === undefined ? undefined : sites.at(own.site, nowMs);
     const publicAddress = own?.publicAddress ?? "::";
     const last = issued.get(id);
-    const isSame = last?.listing === listing && last?.publicAddress === publicAddress;
+    const wakes = wakeBook.ofRelay(id, nowMs);
+    const isSame =
+      last?.listing === listing && last?.publicAddress === publicAddress && last.wakes === wakes;
     if (last !== undefined && isSame) {
       return last.version === held.roster ? {} : { roster: last.envelope };
     }
-    const roster = rosterContent(id, publicAddress, listing);
+    const roster = {
+      ...rosterContent(id, publicAddress, listing),
+      ...(wakes.length === 0 ? {} : { wakes: [...wakes] }),
+    };
     const content = digestOf(canonicalText(roster));
     if (last?.content === content) {
-      issued.set(id, { ...last, listing, publicAddress });
+      issued.set(id, { ...last, listing, publicAddress, wakes });
       return last.version === held.roster ? {} : { roster: last.envelope };
     }
     // What the endpoint holds counts too: this coordinator may have been started since.
     const newest = Math.max(last?.version ?? 0, held.roster);
     const version = Math.min(newest + 1, Number.MAX_SAFE_INTEGER);
     const envelope = signRoster(director, { ...roster, version });
-    issued.set(id, { listing, publicAddress, content, version, envelope });
+    issued.set(id, { listing, publicAddress, wakes, content, version, envelope });
     return { roster: envelope };
   };
 }
@@ -99,8 +107,23 @@ function rosterContent(
     dps: dps.slice(0, DPS_MAX).map(({ record, seen }, rank) => {
       return { endpoint: record.id, site: site.name, rank, addresses: seen.listen };
     }),
-    peers: peers.slice(0, PEERS_MAX).map(({ record, seen }) => {
-      return { endpoint: record.id, addresses: seen.listen };
-    }),
+    peers: sharingFirst(peers)
+      .slice(0, PEERS_MAX)
+      .map(({ record, seen }) => {
+        const { id: endpoint } = record;
+        const addresses = seen.listen;
+        return isSharing(seen)
+          ? { endpoint, addresses }
+          : { endpoint, addresses, isSharing: false };
+      }),
+    ...(site.policy === undefined ? {} : { policy: { zone: ownZone(), ...site.policy } }),
   };
+}
+
+/** In a large site those that serve nobody are left out first; they still find the others. */
+function sharingFirst(peers: readonly SiteMember[]): readonly SiteMember[] {
+  return [
+    ...peers.filter(({ seen }) => isSharing(seen)),
+    ...peers.filter(({ seen }) => !isSharing(seen)),
+  ];
 }

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { Type } from "typebox";
 import { DeployError } from "../../protocol/errors.ts";
-import { parseEndpointId, packageRefText, type EndpointId } from "../../protocol/ids.ts";
+import { packageRefText, type EndpointId } from "../../protocol/ids.ts";
 import { fleetPin, joinTokenText } from "../../protocol/join-token.ts";
 import { checkCriterion } from "../../protocol/location-match.ts";
 import {
@@ -22,8 +22,10 @@ import {
   type TokenInput,
 } from "../../protocol/operator-api.ts";
 import { setRecord } from "../store/records.ts";
-import { TABLES, type DeploymentRecord, type EndpointRecord } from "../store/tables.ts";
+import { TABLES, type DeploymentRecord } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
+import { requireEndpoint } from "./endpoint-views.ts";
+import { notFound } from "./intent-pen.ts";
 import { NO_SITE_PREFIX } from "./memberships.ts";
 import type { Parts } from "./parts.ts";
 import { effectiveSite, isDeployedTo } from "./planning.ts";
@@ -44,7 +46,11 @@ export function addOperatorRoutes(app: App, parts: Parts): void {
     async () =>
       [...records.all(TABLES.sites)]
         .sort((a, b) => a.order - b.order)
-        .map(({ name, criteria }) => ({ name, criteria })),
+        .map(({ name, criteria, tenant }) => ({
+          name,
+          criteria,
+          ...(tenant === undefined ? {} : { tenant }),
+        })),
   );
   app.post(
     "/v1/sites",
@@ -86,7 +92,7 @@ async function putSite({ records }: Parts, input: SiteInput): Promise<SiteInput>
     const known = records.get(TABLES.sites, input.name);
     const order = known?.order ?? records.all(TABLES.sites).length;
     const epoch = (known?.epoch ?? 0) + 1;
-    const changes = [setRecord(TABLES.sites, input.name, { ...input, order, epoch })];
+    const changes = [setRecord(TABLES.sites, input.name, { ...known, ...input, order, epoch })];
     return { changes, result: input };
   });
 }
@@ -127,7 +133,10 @@ async function setDp(parts: Parts, nameOrId: string, isEnabled: boolean) {
 }
 
 /** The same package to the same target is the same deployment: calling twice changes nothing. */
-async function deploy(parts: Parts, input: DeploymentInput): Promise<DeploymentAnswer> {
+async function deploy(
+  parts: Parts,
+  { isDryRun = false, ...input }: DeploymentInput,
+): Promise<DeploymentAnswer> {
   const { records, now } = parts;
   return records.change(() => {
     const { endpoint, isActive } = requireTarget(parts, input);
@@ -137,7 +146,7 @@ async function deploy(parts: Parts, input: DeploymentInput): Promise<DeploymentA
       id: randomBytes(8).toString("hex"),
       ...input,
       ...(endpoint === undefined ? {} : { endpoint }),
-      order: known.length,
+      order: parts.intents.nextOrder(),
       createdMs: now(),
     };
     const { id, name, version, target } = record;
@@ -145,7 +154,8 @@ async function deploy(parts: Parts, input: DeploymentInput): Promise<DeploymentA
       .all(TABLES.endpoints)
       .filter((other) => isDeployedTo(parts, record, other))
       .map((other) => other.name);
-    const changes = same === undefined ? [setRecord(TABLES.deployments, id, record)] : [];
+    const isNew = same === undefined && !isDryRun;
+    const changes = isNew ? [setRecord(TABLES.deployments, id, record)] : [];
     return { changes, result: { id, name, version, target, endpoints, isActive } };
   });
 }
@@ -177,16 +187,4 @@ function isSameDeployment(
   return (
     target.kind !== "site" || (other.target.kind === "site" && other.target.name === target.name)
   );
-}
-
-function requireEndpoint({ records }: Parts, nameOrId: string): EndpointRecord {
-  const named = records.get(TABLES.names, nameOrId)?.endpoint;
-  const id = named ?? (nameOrId.startsWith("12D3KooW") ? parseEndpointId(nameOrId) : undefined);
-  const record = id === undefined ? undefined : records.get(TABLES.endpoints, id);
-  if (record === undefined) throw notFound(`endpoint ${nameOrId.slice(0, 100)}`);
-  return record;
-}
-
-function notFound(what: string): DeployError {
-  return new DeployError("NOT_FOUND", { what });
 }

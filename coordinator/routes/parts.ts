@@ -3,21 +3,31 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { Fleet } from "../../protocol/check-in.ts";
+import type { IntentSettings } from "../core/intent-settings.ts";
 import type { CatalogShelf } from "../store/catalog-shelf.ts";
+import type { ChoreBook } from "../store/chore-book.ts";
 import type { FragmentFolder } from "../store/fragment-folder.ts";
 import type { GateBook } from "../store/gate-book.ts";
+import type { LineBook } from "../store/line-book.ts";
+import type { IntentBook } from "../store/intent-book.ts";
 import type { PlanBook } from "../store/plan-book.ts";
 import type { PresenceBook } from "../store/presence-book.ts";
 import type { Records } from "../store/records.ts";
 import type { SiteBook } from "../store/site-book.ts";
+import type { WakeBook } from "../store/wake-book.ts";
 import type { OnlineKeys } from "../trust/fleet-keys.ts";
 
 export interface Parts {
   readonly records: Records;
   readonly presence: PresenceBook;
   readonly plans: PlanBook;
+  readonly intents: IntentBook;
+  readonly chores: ChoreBook;
+  readonly wakes: WakeBook;
+  readonly settings: IntentSettings;
   readonly sites: SiteBook;
   readonly gate: GateBook;
+  readonly lines: LineBook;
   readonly catalog: CatalogShelf;
   readonly fragments: FragmentFolder;
   /** Manifests by the digest of their exact bytes. */

@@ -2,80 +2,179 @@
  * The planner's input from the records, and who may have what by the plan.
  */
 import { createHmac } from "node:crypto";
-import { planEndpoint, type Plan, type PlanDeployment } from "../core/plan.ts";
+import { planEndpoint } from "../core/plan.ts";
+import type { Intent, Plan, PlanCatalog, PlanInput, PlanRecord } from "../core/plan-model.ts";
+import { wishedVersion } from "../core/plan-wishes.ts";
 import {
   packageRefText,
+  parsePackageName,
   parseSwarmTag,
   type Digest,
   type EndpointId,
+  type PackageName,
+  type PackageRef,
   type SiteName,
   type SwarmTag,
 } from "../../protocol/ids.ts";
 import { DeployError } from "../../protocol/errors.ts";
+import type { JobReport } from "../../protocol/report.ts";
+import type { Records } from "../store/records.ts";
 import {
   TABLES,
   type DeploymentRecord,
   type EndpointRecord,
   type PackageRecord,
+  type Table,
 } from "../store/tables.ts";
 import type { Parts } from "./parts.ts";
 
 /** Where deployments to a site count for it: where it is, or its home while it is nowhere known. */
-export function effectiveSite({ presence }: Parts, { id, homeSite }: EndpointRecord): SiteName {
+export function effectiveSite(
+  { presence }: Pick<Parts, "presence">,
+  { id, homeSite }: EndpointRecord,
+): SiteName {
   return presence.get(id)?.site ?? homeSite;
 }
 
 /** Its gate: an endpoint at no site counts as a site of its own. */
-export function gateSite({ presence }: Parts, endpoint: EndpointId): string {
+export function gateSite({ presence }: Pick<Parts, "presence">, endpoint: EndpointId): string {
   return presence.get(endpoint)?.site ?? `~${endpoint}`;
 }
 
+/** What a plan is made from. */
+export type PlanningParts = Pick<Parts, "records" | "presence" | "plans" | "intents" | "now">;
+
 /** The plan in force of one endpoint; the same object while nothing that it depends on has changed. */
-export function planFor(parts: Parts, record: EndpointRecord): Plan {
-  return parts.plans.get(record.id, planInputs(parts, record), () => freshPlan(parts, record));
+export function planFor(parts: PlanningParts, record: EndpointRecord): Plan {
+  const { records, plans, now } = parts;
+  const nowMs = now();
+  const replicas = record.isDp ? replicasAt(parts, effectiveSite(parts, record)) : NO_REPLICAS;
+  const inputs = `${planInputs(parts, record)} ${replicas.revision}`;
+  return plans.get(record.id, { records, inputs, nowMs }, (packages) =>
+    planEndpoint(planInput(parts, record, packages, replicas.refs), nowMs),
+  );
 }
 
-// A DP also depends on who else is at its site.
-function planInputs({ records, presence }: Parts, record: EndpointRecord): string {
-  const { id, isDp, homeSite } = record;
-  const shared = [
-    presence.get(id)?.site ?? homeSite,
-    records.revision(TABLES.jobs, id),
-    records.revision(TABLES.deployments),
-    records.revision(TABLES.packages),
-  ];
-  const ofDp = isDp ? [presence.moves(), records.revision(TABLES.endpoints)] : [];
-  return [...shared, ...ofDp].join(" ");
+const NO_REPLICAS = { refs: [], revision: 0 } as const;
+
+/** Only what the endpoint's own plan looks at: a change for others costs it nothing. */
+function planInputs({ records, presence, intents }: PlanningParts, record: EndpointRecord): string {
+  const { id, homeSite, isDp } = record;
+  const seen = presence.get(id);
+  const facts = [seen?.site ?? homeSite, seen?.publicAddress, seen?.os, seen?.arch, isDp];
+  const system = JSON.stringify(seen?.system ?? null);
+  return [...facts, system, records.revision(TABLES.jobs, id), intents.revision(record)].join(" ");
 }
 
-function freshPlan(parts: Parts, record: EndpointRecord): Plan {
-  const { records } = parts;
-  const site = effectiveSite(parts, record);
-  const deployments = records.all(TABLES.deployments);
-  const jobs = records.below(TABLES.jobs, record.id);
-  return planEndpoint({
-    endpoint: record.id,
-    site,
-    role: record.isDp ? "dp" : "agent",
-    deployments: deployments.flatMap(planDeployment),
-    packages: new Map(records.all(TABLES.packages).map((known) => [packageRefText(known), known])),
-    records: new Map(jobs.map(([, report]) => [report.job, report])),
-    neighbours: record.isDp ? targetsAt(parts, site, deployments) : new Set(),
-  });
-}
-
-/** Endpoints at the site that some deployment names. */
-function targetsAt(
-  parts: Parts,
-  site: SiteName,
-  deployments: readonly DeploymentRecord[],
-): ReadonlySet<EndpointId> {
-  const targets = deployments.flatMap(({ endpoint }) => (endpoint === undefined ? [] : [endpoint]));
-  const isHere = (id: EndpointId): boolean => {
-    const record = parts.records.get(TABLES.endpoints, id);
-    return record !== undefined && effectiveSite(parts, record) === site;
+function planInput(
+  parts: PlanningParts,
+  record: EndpointRecord,
+  packages: PlanCatalog,
+  replicate: readonly PackageRef[],
+): PlanInput {
+  const { records, presence, intents } = parts;
+  const { id, name, isDp } = record;
+  const seen = presence.get(id);
+  const scan = records.get(TABLES.scans, id);
+  return {
+    ...intents.of(record),
+    endpoint: {
+      id,
+      name,
+      site: effectiveSite(parts, record),
+      role: isDp ? "dp" : "agent",
+      address: seen?.publicAddress,
+      os: seen?.os,
+      arch: seen?.arch,
+      system: seen?.system,
+    },
+    packages,
+    replicate,
+    records: new Map(
+      records.below(TABLES.jobs, id).map(([, report]) => [report.job, planRecord(report)]),
+    ),
+    resets: resetsOf(records, id),
+    scan:
+      scan === undefined
+        ? undefined
+        : { software: scan.software, atMs: scan.atMs, isComplete: !scan.isCut },
   };
-  return new Set(targets.filter(isHere));
+}
+
+function planRecord(report: JobReport): PlanRecord {
+  const {
+    name,
+    version,
+    revision,
+    state,
+    attempt,
+    atMs,
+    systemCode,
+    operation = "install",
+  } = report;
+  return { name, version, revision, state, operation, attempt, atMs, systemCode };
+}
+
+function resetsOf(records: Records, endpoint: EndpointId): ReadonlyMap<PackageName, number> {
+  return new Map(
+    records
+      .below(TABLES.resets, endpoint)
+      .map(([id, { count }]) => [parsePackageName(id.slice(id.indexOf("/") + 1)), count]),
+  );
+}
+
+/** Tables of wishes: while none of them changed, nobody's wishes did. */
+const WISH_TABLES = [
+  TABLES.endpointGroups,
+  TABLES.members,
+  TABLES.packageGroups,
+  TABLES.assignments,
+  TABLES.rules,
+  TABLES.rollouts,
+  TABLES.containers,
+  TABLES.containerJobs,
+  TABLES.deployments,
+  TABLES.packages,
+] as const satisfies readonly Table<unknown>[];
+
+/** Packages that somebody at the site shall have: its DPs hold their content. */
+function replicasAt(
+  parts: PlanningParts,
+  site: SiteName,
+): { readonly refs: readonly PackageRef[]; readonly revision: number } {
+  const { records, presence, plans, intents } = parts;
+  const tables = WISH_TABLES.map((table) => records.revision<unknown>(table));
+  const coarse = [presence.siteRevision(site), ...tables].join(" ");
+  const members = (): readonly EndpointRecord[] =>
+    [...presence.membersAt(site)].flatMap((id) => records.get(TABLES.endpoints, id) ?? []);
+  const exact = (): string =>
+    [records.revision(TABLES.packages), ...members().map((one) => intents.revision(one))].join(
+      "\n",
+    );
+  return plans.replicas(site, [coarse, exact], () =>
+    wishedPackages(
+      members().flatMap((one) => intents.of(one).intents),
+      plans.packages(records),
+      parts.now(),
+    ),
+  );
+}
+
+/** In the order of creation; what waits for its time is brought before it. */
+function wishedPackages(
+  all: readonly Intent[],
+  packages: PlanCatalog,
+  nowMs: number,
+): readonly PackageRef[] {
+  const wished = new Map<string, PackageRef>();
+  for (const intent of all.toSorted((one, other) => one.order - other.order)) {
+    const { endMs } = intent.schedule;
+    const isOver = intent.isPreview || (endMs !== undefined && endMs <= nowMs);
+    if (isOver || intent.ensure === "absent") continue;
+    const known = wishedVersion(intent, packages);
+    if (known !== undefined) wished.set(packageRefText(known), known);
+  }
+  return [...wished.values()].map(({ name, version }) => ({ name, version }));
 }
 
 /** The package of a manifest that this endpoint is instructed to perform or hold. Throws ACCESS_REFUSED. */
@@ -97,7 +196,11 @@ export function requireAssigned(
 }
 
 /** Swarm tag that only the site's members learn (trust S7). */
-export function swarmTag({ online }: Parts, site: string, manifest: Digest): SwarmTag {
+export function swarmTag(
+  { online }: Pick<Parts, "online">,
+  site: string,
+  manifest: Digest,
+): SwarmTag {
   const mac = createHmac("sha256", Buffer.from(online.swarmSecret, "hex"));
   return parseSwarmTag(mac.update(`swarm\n${site}\n${manifest}`).digest("hex"));
 }
@@ -110,12 +213,4 @@ export function isDeployedTo(
   if (target.kind === "all") return true;
   if (target.kind === "site") return target.name === effectiveSite(parts, record);
   return endpoint === record.id;
-}
-
-function planDeployment(record: DeploymentRecord): readonly PlanDeployment[] {
-  const { id, name, version, target, endpoint, order } = record;
-  const shared = { id, ref: { name, version }, order };
-  if (target.kind === "all") return [{ ...shared, target: { kind: "all" } }];
-  if (target.kind === "site") return [{ ...shared, target: { kind: "site", site: target.name } }];
-  return endpoint === undefined ? [] : [{ ...shared, target: { kind: "endpoint", endpoint } }];
 }

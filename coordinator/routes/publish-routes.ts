@@ -1,5 +1,5 @@
 /**
- * Publishing: fragments first, then the signed package, then its activation (OCS-4…OCS-6). The coordinator
+ * Publishing: fragments first, then the signed package, which is inactive (OCS-4, OCS-5). The coordinator
  * checks all of it and signs none of it.
  */
 import { Readable } from "node:stream";
@@ -10,9 +10,8 @@ import {
   packageRefOfTargetPath,
   packageRefText,
   targetPathOf,
-  type PackageRef,
 } from "../../protocol/ids.ts";
-import { readJson } from "../../protocol/json.ts";
+import { canonicalBytes, readJson } from "../../protocol/json.ts";
 import {
   FRAGMENT_WIRE_MAX_BYTES,
   MANIFEST_MAX_BYTES,
@@ -24,18 +23,22 @@ import {
   MissingInputSchema,
   PackageAnswerSchema,
   PackageInputSchema,
-  PackageRefSchema,
   PublishingSchema,
   type PackageAnswer,
   type PackageInput,
 } from "../../protocol/operator-api.ts";
+import type { PlanPackage } from "../core/plan-model.ts";
+import { checkRules } from "../core/rules-check.ts";
+import { NO_RULES } from "../../protocol/package-rules.ts";
 import { packageAnswer } from "../core/status.ts";
 import { digestOf } from "../store/catalog-shelf.ts";
 import { requireContent } from "../store/package-content.ts";
+import { planPackage } from "../store/plan-catalog.ts";
 import { setRecord } from "../store/records.ts";
 import { TABLES, type PackageRecord } from "../store/tables.ts";
 import { addPackage, publishingView } from "../trust/catalog.ts";
 import type { App } from "./app-type.ts";
+import { refuseRestarts } from "./package-routes.ts";
 import type { Parts } from "./parts.ts";
 
 const config = { caller: "operator" } as const;
@@ -91,17 +94,14 @@ function addPackageRoutes(app: App, parts: Parts): void {
     },
     async (request) => publish(parts, request.body),
   );
-  app.post(
-    "/v1/packages/activate",
-    { config, schema: { body: PackageRefSchema, response: { 200: PackageAnswerSchema } } },
-    async (request) => activate(parts, request.body),
-  );
 }
 
 async function publish(parts: Parts, input: PackageInput): Promise<PackageAnswer> {
   const { catalog, fragments, manifests, online, records, now } = parts;
   const manifest = parseManifest(readJson("the manifest", input.manifest, MANIFEST_MAX_BYTES));
+  checkRules(manifest.name, manifest.rules ?? NO_RULES);
   await requireContent(fragments, manifest);
+  refuseRestarts(parts, plannedOf(manifest));
   const bytes = Buffer.from(input.manifest, "utf8");
   const nowMs = now();
   // Checked once before anything is written; `replace` checks it again on the newest catalog.
@@ -118,7 +118,7 @@ async function publish(parts: Parts, input: PackageInput): Promise<PackageAnswer
 }
 
 function recordOf(manifest: Manifest, bytes: Buffer, nowMs: number): PackageRecord {
-  const { name, version, level, content } = manifest;
+  const { name, version, level, content, rules } = manifest;
   return {
     name,
     version,
@@ -127,23 +127,22 @@ function recordOf(manifest: Manifest, bytes: Buffer, nowMs: number): PackageReco
     level,
     match: matchOf(manifest),
     wireBytes: content?.wireBytes ?? 0,
+    ...(content?.deltas === undefined
+      ? {}
+      : { deltaBytes: content.deltas.reduce((sum, delta) => sum + delta.wireBytes, 0) }),
     fileBytes: content?.fileBytes ?? 0,
     fragmentCount: content?.fragmentCount ?? 0,
     hasContent: content !== undefined,
     isActive: false,
     createdMs: nowMs,
+    ...(rules === undefined ? {} : { rules }),
   };
 }
 
-async function activate({ records }: Parts, ref: PackageRef): Promise<PackageAnswer> {
-  const text = packageRefText(ref);
-  return records.change(() => {
-    const known = records.get(TABLES.packages, text);
-    if (known === undefined) throw new DeployError("NOT_FOUND", { what: `package ${text}` });
-    const active = { ...known, isActive: true };
-    const changes = known.isActive ? [] : [setRecord(TABLES.packages, text, active)];
-    return { changes, result: packageAnswer(active) };
-  });
+/** As the planner will see it. */
+function plannedOf(manifest: Manifest): PlanPackage {
+  const bytes = canonicalBytes(manifest);
+  return planPackage(recordOf(manifest, bytes, 0));
 }
 
 async function* oneChunk(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -13,13 +13,18 @@ import {
   type JobReport,
   type RefusalReport,
   type Report,
+  type RunReport,
+  type ScanReport,
 } from "../../protocol/report.ts";
 import { setRecord, type RecordChange } from "../store/records.ts";
 import { TABLES } from "../store/tables.ts";
 import { callerOf, type App } from "./app-type.ts";
 import type { Parts } from "./parts.ts";
+import { effectsOf } from "./report-effects.ts";
+import { stepRollouts } from "./rollouts.ts";
 
 const REFUSALS_KEPT = 50;
+const RUNS_KEPT = 20;
 
 export function addReportRoute(app: App, parts: Parts): void {
   app.post(
@@ -34,6 +39,7 @@ export function addReportRoute(app: App, parts: Parts): void {
       const reports = request.body.reports.map((envelope) => openReport(endpoint, envelope));
       // One after the other: two reports of one job in a batch must see each other.
       for (const report of reports) await storeReport(parts, report);
+      if (reports.some(({ kind }) => kind === "job")) await stepRollouts(parts, true);
       return { stored: reports.map(({ id }) => id) };
     },
   );
@@ -47,20 +53,46 @@ function openReport(endpoint: EndpointId, envelope: Envelope): Report {
   return report;
 }
 
-async function storeReport({ records, now }: Parts, report: Report): Promise<void> {
+async function storeReport(parts: Parts, report: Report): Promise<void> {
+  const { records, now } = parts;
   const key = `${report.endpoint}/${report.id}`;
   await records.change(() => {
     if (records.get(TABLES.reports, key) !== undefined) return { changes: [], result: undefined };
     const seen = setRecord(TABLES.reports, key, { atMs: now() });
-    const changes = report.kind === "job" ? jobChange(report) : refusalChange(report);
-    return { changes: [seen, ...changes], result: undefined };
+    return { changes: [seen, ...changesOf(report)], result: undefined };
   });
+
+  function changesOf(one: Report): readonly RecordChange[] {
+    switch (one.kind) {
+      case "job":
+        return jobChange(one);
+      case "refusal":
+        return refusalChange(one);
+      case "scan":
+        return scanChange(one);
+      case "run":
+        return runChange(one);
+      default:
+        return one satisfies never;
+    }
+  }
+
+  function scanChange(scan: ScanReport): readonly RecordChange[] {
+    const known = records.get(TABLES.scans, scan.endpoint);
+    const isNewer = known === undefined || scan.atMs > known.atMs;
+    return isNewer ? [setRecord(TABLES.scans, scan.endpoint, scan)] : [];
+  }
+
+  function runChange(run: RunReport): readonly RecordChange[] {
+    const known = records.get(TABLES.runs, run.endpoint) ?? [];
+    return [setRecord(TABLES.runs, run.endpoint, [...known, run].slice(-RUNS_KEPT))];
+  }
 
   function jobChange(job: JobReport): readonly RecordChange[] {
     const id = `${job.endpoint}/${job.job}`;
     const known = records.get(TABLES.jobs, id);
     const isNewer = known === undefined || job.order > known.order;
-    return isNewer ? [setRecord(TABLES.jobs, id, job)] : [];
+    return isNewer ? [setRecord(TABLES.jobs, id, job), ...effectsOf(parts, job)] : [];
   }
 
   function refusalChange(refusal: RefusalReport): readonly RecordChange[] {

@@ -23,6 +23,8 @@ export interface FragmentFolder {
   /** All bytes of a blob, undefined where it is absent. */
   bytes(digest: Digest): Promise<Buffer | undefined>;
   open(digest: Digest): Promise<OpenBlob | undefined>;
+  /** Harmless where it is absent. */
+  delete(digest: Digest): Promise<void>;
 }
 
 const READ_BYTES = 128 * 1024;
@@ -52,6 +54,7 @@ export async function openFragmentFolder(root: string): Promise<FragmentFolder> 
         await rm(written, { force: true });
       }
     },
+    delete: async (digest) => rm(placeOf(digest), { force: true }),
     bytes: async (digest) => unlessAbsent(async () => readFile(placeOf(digest))),
     open: async (digest) => {
       const sizeBytes = await size(digest);

@@ -1,15 +1,13 @@
 /**
- * All lease gates, one per site and manifest, with the bytes the origin sent. Served marks and sums are
- * written to the store every few seconds, so that a restart does not send a package again.
+ * All lease gates, one per site and manifest, with the bytes the origin sent by reason. Served marks and
+ * sums are written to the store every few seconds, so that a restart does not send a package again.
  */
-import {
-  newGate,
-  step,
-  type GateAnswer,
-  type GateEvent,
-  type GateState,
-} from "../core/lease-gate.ts";
+import { newGate, type GateState } from "../core/gate-state.ts";
+import { step, type GateAnswer, type GateEvent } from "../core/lease-gate.ts";
 import type { Digest, EndpointId } from "../../protocol/ids.ts";
+import type { ForceReason } from "../../protocol/lease.ts";
+import { NO_WAN_BYTES, type WanBytes, type WanReason } from "../../protocol/traffic.ts";
+import { budgetBytes } from "../core/byte-budget.ts";
 import { setRecord, type Records } from "./records.ts";
 import { TABLES, type TrafficRecord } from "./tables.ts";
 
@@ -22,11 +20,25 @@ export interface GatePlace {
 export interface Grant extends GatePlace {
   readonly index: number;
   readonly expiresMs: number;
+  readonly reason: WanReason;
+}
+
+/** What was sent of a package to one endpoint since a day began. */
+interface Sent {
+  readonly sinceMs: number;
+  sizeBytes: number;
 }
 
 export interface GateBook {
   send(place: GatePlace, event: GateEvent, nowMs: number): GateAnswer;
-  addOriginBytes(place: GatePlace, sizeBytes: number): void;
+  /** Why a fragment that was granted just now may cross the line. */
+  reasonOf(place: GatePlace, index: number, force: ForceReason | undefined): WanReason;
+  /** Bytes that the origin has sent to the holder of a grant. */
+  addOriginBytes(holder: EndpointId, grant: Grant, sizeBytes: number): void;
+  /** The same bytes turn out to be of no use: the transfer broke off. */
+  lostOriginBytes(grant: Grant, sizeBytes: number): void;
+  /** Whether an endpoint was sent so much of a package within a day that something must be wrong. */
+  isOverBudget(place: GatePlace, holder: EndpointId, wireBytes: number, nowMs: number): boolean;
   /** What a granted token stands for; tokens themselves name only the fragment. */
   remember(holder: EndpointId, digest: Digest, grant: Grant): void;
   grantOf(holder: EndpointId, digest: Digest): Grant | undefined;
@@ -36,14 +48,18 @@ export interface GateBook {
 
 interface Gate extends GatePlace {
   readonly state: GateState;
+  readonly wan: Record<WanReason, number>;
+  readonly sentTo: Map<EndpointId, Sent>;
   originBytes: number;
   isChanged: boolean;
 }
 
 // A transfer may outlive its lease; a grant is forgotten only long after.
 const GRANT_MEMORY_MS = 600_000;
+/** An endpoint that was wiped on purpose gets the package again the next day at the latest. */
+const BUDGET_WINDOW_MS = 86_400_000;
 
-export function openGateBook(records: Records): GateBook {
+export function openGateBook(records: Records, now: () => number): GateBook {
   const gates = new Map<string, Gate>();
   const grants = new Map<string, Grant>();
   for (const record of records.all(TABLES.traffic)) gates.set(keyOf(record), gateOf(record));
@@ -52,7 +68,15 @@ export function openGateBook(records: Records): GateBook {
     const known = gates.get(keyOf(place));
     if (known !== undefined) return known;
     const { site, manifest } = place;
-    const made: Gate = { site, manifest, state: newGate(), originBytes: 0, isChanged: true };
+    const made: Gate = {
+      site,
+      manifest,
+      state: newGate(),
+      wan: { ...NO_WAN_BYTES },
+      sentTo: new Map(),
+      originBytes: 0,
+      isChanged: true,
+    };
     gates.set(keyOf(place), made);
     return made;
   }
@@ -64,11 +88,22 @@ export function openGateBook(records: Records): GateBook {
       gate.isChanged ||= event.type === "served" || gate.state.forcedMs.length > 0;
       return answer;
     },
-    addOriginBytes: (place, sizeBytes) => {
-      const gate = gateAt(place);
-      gate.originBytes += sizeBytes;
-      gate.isChanged = true;
+    reasonOf: (place, index, force) => {
+      const isForced = gateAt(place).state.forcedLeases.has(index);
+      return isForced ? (force ?? "refetched") : "lease";
     },
+    addOriginBytes: (holder, grant, sizeBytes) => {
+      const gate = gateAt(grant);
+      count(gate, grant.reason, sizeBytes);
+      sentIn(gate, holder, now()).sizeBytes += sizeBytes;
+    },
+    lostOriginBytes: (grant, sizeBytes) => {
+      const gate = gateAt(grant);
+      count(gate, grant.reason, -sizeBytes);
+      count(gate, "broken", sizeBytes);
+    },
+    isOverBudget: (place, holder, wireBytes, nowMs) =>
+      sentIn(gateAt(place), holder, nowMs).sizeBytes > budgetBytes(wireBytes),
     remember: (holder, digest, grant) => grants.set(`${holder}/${digest}`, grant),
     grantOf: (holder, digest) => grants.get(`${holder}/${digest}`),
     traffic: () => [...gates.values()].map(recordOf),
@@ -86,15 +121,30 @@ export function openGateBook(records: Records): GateBook {
   };
 }
 
+function count(gate: Gate, reason: WanReason, sizeBytes: number): void {
+  gate.originBytes += sizeBytes;
+  gate.wan[reason] += sizeBytes;
+  gate.isChanged = true;
+}
+
+function sentIn(gate: Gate, holder: EndpointId, nowMs: number): Sent {
+  const known = gate.sentTo.get(holder);
+  if (known !== undefined && nowMs - known.sinceMs < BUDGET_WINDOW_MS) return known;
+  const fresh: Sent = { sinceMs: nowMs, sizeBytes: 0 };
+  gate.sentTo.set(holder, fresh);
+  return fresh;
+}
+
 function keyOf({ site, manifest }: GatePlace): string {
   return `${site}/${manifest}`;
 }
 
-function recordOf({ site, manifest, state, originBytes }: Gate): TrafficRecord {
+function recordOf({ site, manifest, state, wan, originBytes }: Gate): TrafficRecord {
   return {
     site,
     manifest,
     originBytes,
+    wan: { ...wan },
     holders: [...state.holders],
     served: [...state.served].map(([place, page]) => [place, pageText(page)]),
     forced: { ...state.forced },
@@ -107,7 +157,13 @@ function gateOf(record: TrafficRecord): Gate {
   const ordinals = new Map(holders.map((holder, at) => [holder, at + 1]));
   const kept = { holders: [...holders], ordinals, forced: { ...forced }, served: new Map(served) };
   const state = { ...newGate(), ...kept };
-  return { site, manifest, originBytes, state, isChanged: false };
+  const wan = { ...(record.wan ?? wanBefore(originBytes)) };
+  return { site, manifest, originBytes, wan, sentTo: new Map(), state, isChanged: false };
+}
+
+// Records of before reasons were kept.
+function wanBefore(originBytes: number): WanBytes {
+  return { ...NO_WAN_BYTES, lease: originBytes };
 }
 
 function pageText(page: Uint16Array): string {

@@ -1,10 +1,11 @@
 /**
- * The fragments of a published package in swarm order: fragment pages, file pages, content fragments.
+ * The fragments of a published package in swarm order (`swarm-order.ts`), those of its deltas included.
  */
 import { decodeFragmentPage } from "../../protocol/fragment-index.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import type { Digest } from "../../protocol/ids.ts";
 import type { Content, Manifest } from "../../protocol/manifest.ts";
+import { swarmSections, type SwarmSection } from "../../protocol/swarm-order.ts";
 import type { FragmentFolder } from "./fragment-folder.ts";
 
 export interface PackageContent {
@@ -13,6 +14,8 @@ export interface PackageContent {
   /** The index that stands for a digest that occurs more than once. */
   readonly firstIndex: ReadonlyMap<Digest, number>;
 }
+
+const SUMS_DIFFER = "its sums differ from its fragment pages";
 
 interface Part {
   readonly digest: Digest;
@@ -36,36 +39,53 @@ export async function readContent(
 export async function requireContent(folder: FragmentFolder, manifest: Manifest): Promise<void> {
   const { content } = manifest;
   if (content === undefined) return;
-  const parts = await partsOf(folder, manifest);
-  const missing = await missingOf(folder, parts);
+  const [main, ...deltas] = await sectionParts(folder, manifest, content);
+  const missing = await missingOf(folder, [...(main ?? []), ...deltas.flat()]);
   if (missing.length > 0) throw missingError(manifest, missing.length);
-  const fragmentCount = parts.length - content.fragmentPages.length - content.filePages.length;
-  const wireBytes = parts.reduce((sum, part) => sum + part.wireBytes, 0);
-  if (fragmentCount !== content.fragmentCount || wireBytes !== content.wireBytes) {
-    throw new DeployError("DOCUMENT_INVALID", {
-      what: "the manifest",
-      problem: "its sums differ from its fragment pages",
-    });
+  requireSum("the manifest", main ?? [], content.wireBytes);
+  for (const [at, parts] of deltas.entries()) {
+    requireSum("a delta of the manifest", parts, content.deltas?.[at]?.wireBytes ?? 0);
   }
+}
+
+function requireSum(what: string, parts: readonly Part[], wireBytes: number): void {
+  if (parts.reduce((sum, part) => sum + part.wireBytes, 0) === wireBytes) return;
+  throw new DeployError("DOCUMENT_INVALID", { what, problem: SUMS_DIFFER });
 }
 
 async function partsOf(folder: FragmentFolder, manifest: Manifest): Promise<readonly Part[]> {
   const { content } = manifest;
-  if (content === undefined) return [];
-  const pages = pagesOf(content);
-  const missing = await missingOf(folder, pages);
-  if (missing.length > 0) throw missingError(manifest, missing.length);
-  const fragments: Part[] = [];
-  for (const { digest } of content.fragmentPages) {
-    const bytes = await folder.bytes(digest);
-    if (bytes === undefined) throw missingError(manifest, 1);
-    for (const entry of decodeFragmentPage(bytes)) fragments.push(entry);
-  }
-  return [...pages, ...fragments];
+  return content === undefined ? [] : (await sectionParts(folder, manifest, content)).flat();
 }
 
-function pagesOf({ fragmentPages, filePages }: Content): readonly Part[] {
-  return [...fragmentPages, ...filePages].map(({ digest, sizeBytes }) => {
+/** Pages and fragments of the content and of each delta, all in swarm order. */
+async function sectionParts(
+  folder: FragmentFolder,
+  manifest: Manifest,
+  content: Content,
+): Promise<readonly (readonly Part[])[]> {
+  const sections = swarmSections(content);
+  const pages = sections.flatMap((section) => pagesOf(section));
+  const missing = await missingOf(folder, pages);
+  if (missing.length > 0) throw missingError(manifest, missing.length);
+  const found: (readonly Part[])[] = [];
+  for (const section of sections) {
+    const fragments: Part[] = [];
+    for (const { digest } of section.fragmentPages) {
+      const bytes = await folder.bytes(digest);
+      if (bytes === undefined) throw missingError(manifest, 1);
+      for (const entry of decodeFragmentPage(bytes)) fragments.push(entry);
+    }
+    if (fragments.length !== section.fragmentCount) {
+      throw new DeployError("DOCUMENT_INVALID", { what: "the manifest", problem: SUMS_DIFFER });
+    }
+    found.push([...pagesOf(section), ...fragments]);
+  }
+  return found;
+}
+
+function pagesOf({ fragmentPages, listPages }: SwarmSection): readonly Part[] {
+  return [...fragmentPages, ...listPages].map(({ digest, sizeBytes }) => {
     return { digest, wireBytes: sizeBytes };
   });
 }

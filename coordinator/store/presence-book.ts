@@ -67,7 +67,7 @@ export function openPresenceBook(
       known.set(endpoint, presence);
       changed.add(endpoint);
       if (before?.site !== presence.site) places.move(endpoint, before?.site, presence.site);
-      else if (before?.listen.join() !== presence.listen.join()) places.bump(presence.site);
+      else if (isOtherForPeers(before, presence)) places.bump(presence.site);
     },
     membersAt: (site) => places.membersAt(site),
     siteRevision: (site) => places.revision(site),
@@ -81,6 +81,11 @@ export function openPresenceBook(
       }));
     },
   };
+}
+
+function isOtherForPeers(before: Presence | undefined, now: Presence): boolean {
+  if (before?.listen.join() !== now.listen.join()) return true;
+  return (before?.sharing?.uploadSlots === 0) !== (now.sharing?.uploadSlots === 0);
 }
 
 /** Endpoints by site. */

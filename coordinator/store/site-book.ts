@@ -101,6 +101,11 @@ function listingOf(site: Site, members: readonly SiteMember[]): SiteListing {
 function contentOf(site: Site, members: readonly SiteMember[]): string {
   return JSON.stringify([
     site,
-    members.map(({ record, seen }) => [record.id, record.isDp, seen.listen]),
+    members.map(({ record, seen }) => [record.id, record.isDp, seen.listen, isSharing(seen)]),
   ]);
+}
+
+/** Whether an endpoint serves its neighbours, by its own judgement at its last check-in. */
+export function isSharing({ sharing }: Presence): boolean {
+  return sharing === undefined || sharing.uploadSlots > 0;
 }

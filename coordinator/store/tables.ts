@@ -3,7 +3,7 @@
  * is unchecked until its table has parsed it.
  */
 import { Type, type Static, type TSchema } from "typebox";
-import { SourceBytesSchema } from "../../protocol/check-in.ts";
+import { CacheUseSchema, SourceBytesSchema, SystemFactsSchema } from "../../protocol/check-in.ts";
 import {
   DigestSchema,
   EndpointIdSchema,
@@ -16,7 +16,33 @@ import { parserOf, type Parse } from "../../protocol/json.ts";
 import { CriterionSchema, LocationFactsSchema, MultiaddrSchema } from "../../protocol/location.ts";
 import { MatchSchema } from "../../protocol/manifest.ts";
 import { DeployTargetSchema } from "../../protocol/operator-api.ts";
-import { JobReportSchema, RefusalReportSchema } from "../../protocol/report.ts";
+import { PackageRulesSchema } from "../../protocol/package-rules.ts";
+import {
+  JobReportSchema,
+  RefusalReportSchema,
+  RunReportSchema,
+  ScanReportSchema,
+} from "../../protocol/report.ts";
+import {
+  SharingSchema,
+  SitePolicySchema,
+  WanBytesSchema,
+  WastedBytesSchema,
+} from "../../protocol/traffic.ts";
+import {
+  AssignmentRecordSchema,
+  ContainerJobRecordSchema,
+  ContainerRecordSchema,
+  EndpointGroupRecordSchema,
+  InstalledRecordSchema,
+  MemberRecordSchema,
+  PackageGroupRecordSchema,
+  ResetRecordSchema,
+  RolloutRecordSchema,
+  RuleRecordSchema,
+  WakeRecordSchema,
+  WindowRecordSchema,
+} from "./intent-records.ts";
 
 const closed = { additionalProperties: false } as const;
 const Count = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
@@ -50,6 +76,9 @@ const SiteSchema = Type.Object(
     order: Count,
     /** Fencing number: grows when the site's DPs change. */
     epoch: Count,
+    policy: Type.Optional(SitePolicySchema),
+    /** Absent: `default` (SE-5). */
+    tenant: Type.Optional(Type.String()),
   },
   closed,
 );
@@ -90,6 +119,10 @@ const PresenceSchema = Type.Object(
     arch: Type.String(),
     nodeVersion: Type.String(),
     bytes: SourceBytesSchema,
+    system: Type.Optional(SystemFactsSchema),
+    sharing: Type.Optional(SharingSchema),
+    cache: Type.Optional(CacheUseSchema),
+    wasted: Type.Optional(WastedBytesSchema),
   },
   closed,
 );
@@ -104,11 +137,15 @@ const PackageSchema = Type.Object(
     level: Count,
     match: MatchSchema,
     wireBytes: Count,
+    /** All sets of patches; a site whose endpoints are of different versions carries both. Absent: none. */
+    deltaBytes: Type.Optional(Count),
     fileBytes: Count,
     fragmentCount: Count,
     hasContent: Type.Boolean(),
     isActive: Type.Boolean(),
     createdMs: Count,
+    /** Absent: none. */
+    rules: Type.Optional(PackageRulesSchema),
   },
   closed,
 );
@@ -124,6 +161,7 @@ const DeploymentSchema = Type.Object(
     endpoint: Type.Optional(EndpointIdSchema),
     order: Count,
     createdMs: Count,
+    isPaused: Type.Optional(Type.Boolean()),
   },
   closed,
 );
@@ -146,6 +184,8 @@ const TrafficSchema = Type.Object(
     site: Type.String(),
     manifest: DigestSchema,
     originBytes: Count,
+    /** The same by reason. */
+    wan: Type.Optional(WanBytesSchema),
     holders: Type.Array(EndpointIdSchema),
     /** Pages of the gate's served marks, 16-bit little-endian numbers in base64. */
     served: Type.Array(Type.Tuple([Count, Type.String()])),
@@ -166,9 +206,25 @@ export const TABLES = {
   presence: table("presence", PresenceSchema),
   packages: table("package", PackageSchema),
   deployments: table("deployment", DeploymentSchema),
+  endpointGroups: table("endpoint-group", EndpointGroupRecordSchema),
+  members: table("member", MemberRecordSchema),
+  packageGroups: table("package-group", PackageGroupRecordSchema),
+  assignments: table("assignment", AssignmentRecordSchema),
+  rules: table("rule", RuleRecordSchema),
+  containers: table("container", ContainerRecordSchema),
+  containerJobs: table("container-job", ContainerJobRecordSchema),
+  rollouts: table("rollout", RolloutRecordSchema),
+  windows: table("window", WindowRecordSchema),
+  resets: table("reset", ResetRecordSchema),
+  installed: table("installed", InstalledRecordSchema),
+  wakes: table("wake", WakeRecordSchema),
   jobs: table("job", JobReportSchema),
   reports: table("report", Type.Object({ atMs: Count }, closed)),
   refusals: table("refusals", Type.Array(RefusalReportSchema)),
+  /** What the last scan of an endpoint found, by endpoint. */
+  scans: table("scan", ScanReportSchema),
+  /** The last runs of an endpoint, oldest first. */
+  runs: table("runs", Type.Array(RunReportSchema)),
   directives: table("directive", DirectiveSchema),
   traffic: table("traffic", TrafficSchema),
   catalog: table("catalog", Type.Object({ text: Type.String() }, closed)),
