@@ -4,6 +4,7 @@
  */
 import { pino } from "pino";
 import type { NodeReady } from "./config.ts";
+import type { CacheQuota } from "./core/cache.ts";
 import { runNode } from "./main.ts";
 
 /** Options as they were typed, already checked one by one. */
@@ -15,6 +16,20 @@ export interface NodeCommandOptions {
   /** In milliseconds. */
   readonly checkIn?: number;
   readonly name?: string;
+  /** In milliseconds. */
+  readonly runInterval?: number;
+  readonly powerCommand?: string;
+  /** In bytes per second. */
+  readonly uploadLimit?: number;
+  readonly downloadLimit?: number;
+  readonly hours?: string;
+  /** False after --no-share. */
+  readonly share?: boolean;
+  readonly cacheQuota?: CacheQuota;
+  /** In bytes. */
+  readonly cacheMinFree?: number;
+  /** In milliseconds. */
+  readonly cacheKeep?: number;
   readonly json?: boolean;
 }
 
@@ -41,6 +56,20 @@ export async function runNodeCommand(
     ...(options.listen === undefined ? {} : { listen: options.listen }),
     ...(options.checkIn === undefined ? {} : { checkInMs: options.checkIn }),
     ...(options.name === undefined ? {} : { name: options.name }),
+    ...(options.runInterval === undefined ? {} : { runMs: options.runInterval }),
+    ...(options.powerCommand === undefined ? {} : { powerCommand: options.powerCommand }),
+    onRestart: restartProcess,
+    manners: {
+      uploadBytesPerSec: options.uploadLimit,
+      downloadBytesPerSec: options.downloadLimit,
+      hours: options.hours,
+      isSharingOff: options.share === false,
+    },
+    cache: {
+      quota: options.cacheQuota,
+      minFreeBytes: options.cacheMinFree,
+      keepMs: options.cacheKeep,
+    },
     signal: surroundings.signal,
     log: pino({ level: surroundings.logLevel }, pino.destination(2)),
     onUnreachable: ({ problem }) => {
@@ -52,6 +81,17 @@ export async function runNodeCommand(
       surroundings.writeOut(options.json === true ? `${JSON.stringify(ready)}\n` : textOf(ready));
     },
   });
+}
+
+// The same process with the program as it is on disk now: a service keeps its number, and what a package
+// has replaced takes effect. Where the system cannot do that, its service manager starts the next one.
+function restartProcess(): void {
+  if (process.platform === "win32") return;
+  process.execve?.(process.execPath, [
+    process.execPath,
+    ...process.execArgv,
+    ...process.argv.slice(1),
+  ]);
 }
 
 function textOf({ name, endpoint, addresses }: NodeReady): string {

@@ -10,28 +10,33 @@ import { DeployError } from "../protocol/errors.ts";
 import type { EndpointId } from "../protocol/ids.ts";
 import { parseJoinToken, fleetPin } from "../protocol/join-token.ts";
 import type { LocationFacts } from "../protocol/location.ts";
-import { JobDriver } from "./actions/job-driver.ts";
-import type { JobParts, Placement } from "./actions/job-parts.ts";
-import { nodeSettings, packageEnvironment, type NodeOptions, type NodeSettings } from "./config.ts";
-import { FolderFragmentStore } from "./content/fragment-store.ts";
+import type { Placement } from "./actions/job-parts.ts";
+import { nodeSettings, type NodeOptions, type NodeSettings } from "./config.ts";
+import type { CacheKeeper } from "./content/cache-keeper.ts";
 import { openJournalFile } from "./content/journal-file.ts";
 import { Journal } from "./content/journal.ts";
-import { ManifestSource } from "./content/manifest-source.ts";
-import type { FragmentStore, Refusal, Swarm } from "./content/ports.ts";
+import type { Refusal, Swarm } from "./content/ports.ts";
 import { backoffMs } from "./core/backoff.ts";
 import { chooseDp } from "./core/choose-dp.ts";
+import { openContent, type ContentRoom } from "./open-content.ts";
+import { openJobs, type JobRoom } from "./open-jobs.ts";
 import { createSwarm } from "./swarm/swarm.ts";
 import { TrustStore } from "./trust/trust-store.ts";
 import { CheckIn } from "./uplink/check-in.ts";
-import { createCoordinatorClient } from "./uplink/coordinator-client.ts";
+import { CoordinatorClock } from "./uplink/coordinator-clock.ts";
+import { createCoordinatorClient, type CoordinatorClient } from "./uplink/coordinator-client.ts";
 import { readFacts } from "./uplink/facts.ts";
+import { readHost } from "./uplink/host-facts.ts";
 import { openIdentity, type Identity } from "./uplink/identity.ts";
 import { joinFleet, readJoined, type Joined } from "./uplink/join.ts";
+import { LineProbe } from "./uplink/line-probe.ts";
 import { keepPort, listenAddresses } from "./uplink/listen-port.ts";
+import { Manners } from "./uplink/manners.ts";
 import { createOrigin, manifestFetcher } from "./uplink/origin.ts";
 import { Outbox } from "./uplink/outbox.ts";
 import { RefusalDesk } from "./uplink/refusal-desk.ts";
 import { Session } from "./uplink/session.ts";
+import { readSystemFacts } from "./uplink/system-facts.ts";
 
 /** Runs until the signal aborts. Throws DeployError where the node cannot start or go on. */
 export async function runNode(options: NodeOptions): Promise<void> {
@@ -42,8 +47,15 @@ export async function runNode(options: NodeOptions): Promise<void> {
   const joined = await openFleet(options, settings, identity);
   if (joined === undefined) return;
   await using stack = new AsyncDisposableStack();
-  const rooms = await openRooms(stack, options, settings, { identity, joined });
-  const { swarm, driver, checkIn, outbox, trust, placing } = rooms;
+  const stop = new AbortController();
+  const asked = { restart: false };
+  const restartAgent = (): void => {
+    asked.restart = true;
+    stop.abort();
+  };
+  const membership = { identity, joined, restartAgent };
+  const rooms = await openRooms(stack, options, settings, membership);
+  const { swarm, driver, checkIn, outbox, trust, placing, cache, cycle } = rooms;
   await keepPort(dataDir, swarm.addresses());
   // What was accepted before goes on at once, whether or not the coordinator is there.
   await driver.recover();
@@ -55,29 +67,32 @@ export async function runNode(options: NodeOptions): Promise<void> {
     addresses: swarm.addresses(),
   });
   options.log.info({ endpoint: identity.endpoint, name: joined.name }, "node.started");
-  const stop = new AbortController();
   const until = AbortSignal.any([signal, stop.signal]);
   const stopAll = (): void => stop.abort();
   // One that fails ends the others; all have ended before anything is closed.
-  const loops = [driver.run(until), checkIn.run(until), outbox.run(until)];
+  const loops = [driver.run(until), checkIn.run(until), outbox.run(until), cache.run(until)];
+  loops.push(cycle.run(until));
   const ends = await Promise.allSettled(loops.map((loop) => loop.finally(stopAll)));
   options.log.info({}, "node.stopping");
   const failed = ends.find((end) => end.status === "rejected");
   if (failed !== undefined) throw failed.reason;
+  await stack.disposeAsync();
+  if (asked.restart && !signal.aborted) options.onRestart?.();
 }
 
 interface Membership {
   readonly identity: Identity;
   readonly joined: Joined;
+  readonly restartAgent: () => void;
 }
 
-interface Rooms {
+interface Rooms extends JobRoom {
   readonly trust: TrustStore;
   readonly swarm: Swarm;
   readonly outbox: Outbox;
-  readonly driver: JobDriver;
   readonly checkIn: CheckIn;
   readonly placing: Placing;
+  readonly cache: CacheKeeper;
 }
 
 async function openRooms(
@@ -114,27 +129,29 @@ async function openRooms(
     onNews: (): void => void news.dispatchEvent(new Event("news")),
     log,
   };
-  const { swarm, store } = await openContent(stack, base);
+  const manners = openManners(base);
+  const probe = stack.use(new LineProbe({ session, url, nowMs: () => performance.now(), log }));
+  const fetchManifest = manifestFetcher(session, url);
+  const content = await openContent(stack, { ...base, fetchManifest, now });
+  const swarm = stack.use(await openSwarm(base, content, { manners, probe }));
+  content.tellLosses(swarm);
   const placing = new Placing(trust, swarm, settings);
-  const driver = stack.use(await openDriver(base, swarm, store, placing));
-  const checkIn = new CheckIn({
-    ...base,
+  const late: { checkIn?: CheckIn } = {};
+  const ask = async (within: AbortSignal): Promise<void> => late.checkIn?.now(within);
+  const room = { ...base, ...jobSettings(membership, placing), checkIn: ask };
+  const jobs = await openJobs(stack, room, swarm, content);
+  const checkIn = await openCheckIn(base, {
     client,
-    facts: async () => readFacts(settings.ownAddress),
-    listen: () => swarm.addresses(),
-    nodeVersion: await programVersion(),
-    intervalMs: settings.checkInMs,
-    isDp: () => trust.membership()?.membership.role === "dp",
-    onAccepted: async (accepted, facts) => {
-      await placing.place(facts);
-      driver.direct(accepted.instructions);
-    },
-    now,
-    random,
+    manners,
+    cache: content.cache,
+    swarm,
+    placing,
+    jobs,
   });
+  late.checkIn = checkIn;
   session.onRenew(async (within) => checkIn.now(within));
   news.addEventListener("news", () => checkIn.soon());
-  return { trust, swarm, outbox, driver, checkIn, placing };
+  return { trust, swarm, outbox, ...jobs, checkIn, placing, cache: content.cache };
 }
 
 interface BaseRooms {
@@ -152,15 +169,72 @@ interface BaseRooms {
   readonly log: Logger;
 }
 
-async function openContent(
-  stack: AsyncDisposableStack,
+function jobSettings({ joined, restartAgent }: Membership, placing: Placing) {
+  const clock = (): number => placing.clock.nowMs();
+  return { name: joined.name, restartAgent, placement: () => placing.current, now, clock };
+}
+
+interface CheckInRooms {
+  readonly client: CoordinatorClient;
+  readonly manners: Manners;
+  readonly cache: CacheKeeper;
+  readonly swarm: Swarm;
+  readonly placing: Placing;
+  readonly jobs: JobRoom;
+}
+
+async function openCheckIn(
   base: BaseRooms,
-): Promise<{ readonly swarm: Swarm; readonly store: FragmentStore }> {
-  const { onRefusal, trust } = base;
-  const store = await FolderFragmentStore.open(join(base.dataDir, "fragments"), (fragment) => {
-    const detail = new DeployError("FRAGMENT_CORRUPT", { digest: fragment }).message;
-    onRefusal({ code: "FRAGMENT_CORRUPT", detail, fragment });
+  { client, manners, cache, swarm, placing, jobs }: CheckInRooms,
+): Promise<CheckIn> {
+  const { trust, settings, dataDir } = base;
+  return new CheckIn({
+    ...base,
+    client,
+    facts: async () => readFacts(settings.ownAddress),
+    listen: () => swarm.addresses(),
+    nodeVersion: await programVersion(),
+    intervalMs: settings.checkInMs,
+    isDp: () => isDp(trust),
+    manners,
+    system: async () => readSystemFacts(dataDir),
+    cache,
+    onAccepted: async (accepted, facts) => {
+      manners.obey(trust.roster()?.policy);
+      placing.clock.set();
+      await placing.place(facts);
+      jobs.driver.direct(accepted.instructions);
+      await jobs.waker.wake(trust.roster()?.wakes ?? []);
+    },
+    now,
+    random,
   });
+}
+
+/** What this node allows itself, by its own settings and the last known policy of its site. */
+function openManners({ dataDir, settings, trust }: BaseRooms): Manners {
+  const { ownAddress } = settings;
+  const places = { sysDir: "/sys", procDir: "/proc", dataDir, ownAddress };
+  const manners = new Manners({
+    ...settings.manners,
+    readHost: async () => readHost(places),
+    isDp: () => isDp(trust),
+    now,
+  });
+  manners.obey(trust.roster()?.policy);
+  return manners;
+}
+
+function isDp(trust: TrustStore): boolean {
+  return trust.membership()?.membership.role === "dp";
+}
+
+async function openSwarm(
+  base: BaseRooms,
+  { store }: ContentRoom,
+  line: { readonly manners: Manners; readonly probe: LineProbe },
+): Promise<Swarm> {
+  const { onRefusal, trust } = base;
   const start = async (listen: readonly string[]): Promise<Swarm> =>
     createSwarm({
       seed: base.identity.seed,
@@ -168,32 +242,12 @@ async function openContent(
       onNews: base.onNews,
       listen,
       store,
-      origin: createOrigin(base.session, base.url),
+      origin: createOrigin(base.session, base.url, line),
+      manners: line.manners,
       verifyMembership: (envelope, peer) => trust.verifyMembership(envelope, peer, now()),
       onRefusal,
     });
-  return { store, swarm: stack.use(await startSwarm(base.dataDir, base.settings, start)) };
-}
-
-async function openDriver(
-  base: BaseRooms,
-  exchange: Swarm,
-  store: FragmentStore,
-  placing: Placing,
-): Promise<JobDriver> {
-  const fetchManifest = manifestFetcher(base.session, base.url);
-  const parts: JobParts = {
-    ...base,
-    endpoint: base.identity.endpoint,
-    manifests: await ManifestSource.open(join(base.dataDir, "manifests"), fetchManifest),
-    exchange,
-    store,
-    environment: packageEnvironment(),
-    placement: () => placing.current,
-    now,
-    retryBaseMs: base.settings.retryBaseMs,
-  };
-  return new JobDriver(parts, base.log);
+  return startSwarm(base.dataDir, base.settings, start);
 }
 
 function now(): number {
@@ -204,8 +258,10 @@ function random(): number {
   return Math.random();
 }
 
-/** Where the node stands: by its own facts, before anything is fetched or run (BR-5, MYP-8). */
+/** Where and when the node stands: by its own facts, before anything is fetched or run (BR-5, MYP-8). */
 class Placing {
+  /** The time in which the coordinator's conditions are written. */
+  readonly clock: CoordinatorClock;
   readonly #trust: TrustStore;
   readonly #swarm: Swarm;
   readonly #settings: NodeSettings;
@@ -213,6 +269,7 @@ class Placing {
 
   constructor(trust: TrustStore, swarm: Swarm, settings: NodeSettings) {
     this.#trust = trust;
+    this.clock = new CoordinatorClock(() => trust.signedMs(), now);
     this.#swarm = swarm;
     this.#settings = settings;
   }
@@ -231,7 +288,8 @@ class Placing {
     const held = this.#trust.membership();
     if (roster === undefined || held === undefined) return;
     const dp = chooseDp(facts, roster);
-    this.#current = { site: roster.site, dp: dp?.endpoint };
+    const { site, publicAddress } = roster;
+    this.#current = { site, dp: dp?.endpoint, publicAddress };
     const { envelope, membership } = held;
     await this.#swarm.place({ roster, dp, role: membership.role, membership: envelope });
   }

@@ -7,14 +7,16 @@ import { join } from "node:path";
 import { DeployError } from "../../protocol/errors.ts";
 import { packageRefText } from "../../protocol/ids.ts";
 import { COMMAND_OUTPUT_MAX_BYTES } from "../../protocol/limits.ts";
-import type { Content, ExecuteAction, LaunchAction, Manifest } from "../../protocol/manifest.ts";
+import type { Content, Manifest } from "../../protocol/manifest.ts";
+import type { ExecuteAction, LaunchAction } from "../../protocol/package-action.ts";
 import type { TraceStep } from "../../protocol/report.ts";
-import { assemble } from "../content/assemble.ts";
+import { assemble, type LocalContent } from "../content/assemble.ts";
 import { readContentIndex } from "../content/content-index.ts";
-import type { FragmentStore } from "../content/ports.ts";
+import type { Assembly, FragmentStore } from "../content/ports.ts";
 import { resultOfError, resultOfRun, type ActionResult } from "./command-result.ts";
 import { executeCommand } from "./execute.ts";
 import { launchCommand } from "./launch.ts";
+import type { OperationWork } from "./operation.ts";
 import { attachRun, isClaimed, startRun } from "./process-runner.ts";
 import { readOrder, RUN_VARIABLE, type RunOrder } from "./run-files.ts";
 import { storeContent } from "./store.ts";
@@ -30,6 +32,8 @@ export interface TraceEntry {
 
 export interface AttemptSettings {
   readonly manifest: Manifest;
+  /** What is run: the package's action, or another command of its rules. */
+  readonly work: OperationWork;
   /** Name of the attempt's folders, unique. */
   readonly run: string;
   readonly dataDir: string;
@@ -39,8 +43,16 @@ export interface AttemptSettings {
   /** Steps so far; `onStep` adds to it. */
   readonly trace: () => readonly TraceEntry[];
   readonly onStep: (step: TraceStep, detail?: string) => void;
-  /** Brings back what the fragment store has lost. */
-  readonly refetch: (signal: AbortSignal) => Promise<void>;
+  /** Brings back what the fragment store has lost; plain: without what is on this machine otherwise. */
+  readonly refetch: (signal: AbortSignal, isPlain: boolean) => Promise<void>;
+  /** Space for the files of the content, and whether they take the place of its fragments. */
+  readonly roomFor: (content: Content, isFinal: boolean) => Promise<Assembly>;
+  /** What the files are put together from, besides fragments. */
+  readonly local: () => LocalContent | undefined;
+  /** The content is in this folder now, or was put together elsewhere. */
+  readonly remember: (folder: string | undefined) => Promise<void>;
+  /** What went wrong on our side, for the log. */
+  readonly onAgentError: (error: unknown, reason: string) => void;
   readonly signal: AbortSignal;
 }
 
@@ -52,7 +64,9 @@ export async function performAttempt(settings: AttemptSettings): Promise<ActionR
     return result;
   } catch (error) {
     settings.signal.throwIfAborted();
-    return resultOfError(error);
+    const result = resultOfError(error);
+    settings.onAgentError(error, result.reason);
+    return result;
   }
 }
 
@@ -88,9 +102,9 @@ export async function clearAttempt(dataDir: string, run: string): Promise<void> 
 }
 
 async function performed(settings: AttemptSettings): Promise<ActionResult> {
-  const { action } = settings.manifest;
+  const { action } = settings.work;
   if (action.kind !== "store") return runCommand(settings, action);
-  await storeContent({
+  const target = await storeContent({
     path: action.path,
     dataDir: settings.dataDir,
     assembleInto: async (folder) => assembled(settings, folder, true),
@@ -99,6 +113,7 @@ async function performed(settings: AttemptSettings): Promise<ActionResult> {
       settings.onStep("actionStarted", "store");
     },
   });
+  await settings.remember(target);
   return { outcome: "success" };
 }
 
@@ -107,12 +122,16 @@ async function runCommand(
   action: LaunchAction | ExecuteAction,
 ): Promise<ActionResult> {
   const folder = workFolder(settings.dataDir, settings.run);
+  const exitCodes = settings.manifest.rules?.exitCodes;
   // Left by a crash before the command was started.
   await clearAttempt(settings.dataDir, settings.run);
   await mkdir(join(settings.dataDir, "tmp"), { recursive: true, mode: 0o700 });
-  if (action.kind === "execute" && settings.manifest.content === undefined) {
+  if (!settings.work.needsContent && action.kind === "execute") {
     await mkdir(folder, { mode: 0o700 });
-  } else await assembled(settings, folder, false);
+  } else {
+    await assembled(settings, folder, false);
+    await settings.remember(undefined);
+  }
   settings.onStep("contentVerified");
   const command =
     action.kind === "launch"
@@ -128,6 +147,7 @@ async function runCommand(
     outputLimitBytes: COMMAND_OUTPUT_MAX_BYTES,
     run: settings.run,
     successCodes: action.successCodes,
+    ...(exitCodes === undefined ? {} : { exitCodes: [...exitCodes] }),
     isExitCodeReported: action.kind === "launch" || action.captureExitCode,
     trace: [...settings.trace()],
   };
@@ -158,14 +178,18 @@ async function assembled(
   for (let tries = 0; ; tries++) {
     try {
       const index = await readContentIndex(settings.manifest, content, settings.store);
-      const { store, signal } = settings;
-      await assemble(index, { folder, store, signal, isDurable });
+      const { signal } = settings;
+      const room = await settings.roomFor(content, isDurable);
+      const local = settings.local();
+      const sources = local === undefined ? {} : { local };
+      await assemble(index, { folder, signal, isDurable, ...room, ...sources });
       return;
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
-      const isLost = error instanceof DeployError && error.code === "FRAGMENT_MISSING";
+      const code = error instanceof DeployError ? error.code : undefined;
+      const isLost = code === "FRAGMENT_MISSING" || code === "LOCAL_SOURCE_CHANGED";
       if (!isLost || tries >= REFETCH_LIMIT) throw error;
-      await settings.refetch(settings.signal);
+      await settings.refetch(settings.signal, code === "LOCAL_SOURCE_CHANGED");
     }
   }
 }

@@ -2,10 +2,11 @@
  * What an action came to, for the report: the end of a command by the package's rules, and every
  * failure of the agent's own as system code -9999 (OCO-44).
  */
+import { randomUUID } from "node:crypto";
 import { constants } from "node:os";
 import { DeployError } from "../../protocol/errors.ts";
-import type { Outcome } from "../../protocol/report.ts";
-import { AGENT_ERROR, outcomeOf } from "../core/outcome.ts";
+import type { Outcome } from "../../protocol/outcome.ts";
+import { AGENT_ERROR, isSuccess, outcomeOf } from "../core/outcome.ts";
 import { endOf } from "./output-tail.ts";
 import type { RunEnd } from "./process-runner.ts";
 import type { RunOrder } from "./run-files.ts";
@@ -20,6 +21,11 @@ export interface ActionResult {
   readonly systemCode?: number;
   readonly reason?: string;
   readonly output?: string;
+}
+
+export interface AgentError extends ActionResult {
+  readonly systemCode: number;
+  readonly reason: string;
 }
 
 export function resultOfRun(end: RunEnd, order: RunOrder): ActionResult {
@@ -50,9 +56,15 @@ export function resultOfRun(end: RunEnd, order: RunOrder): ActionResult {
   }
 }
 
-/** Any exception on the agent's side (OCO-44…OCO-47). */
-export function resultOfError(error: unknown): ActionResult {
-  return { outcome: "failed", systemCode: AGENT_ERROR, reason: reasonOf(error) };
+/**
+ * Any exception on the agent's side (OCO-44…OCO-47): the class, the system's own words, and a number under
+ * which the agent's log has the rest.
+ */
+export function resultOfError(error: unknown): AgentError {
+  const trace = randomUUID().slice(0, 8);
+  const name = error instanceof Error ? error.name : typeof error;
+  const reason = `${reasonOf(error)} (${name}, trace ${trace})`;
+  return { outcome: "failed", systemCode: AGENT_ERROR, reason };
 }
 
 /** One line for a person: our code and sentence, or the class and text of a foreign error. */
@@ -64,9 +76,10 @@ export function reasonOf(error: unknown): string {
 // OCS-31: without captureExitCode the code is not looked at: that the command ran is the result.
 function resultOfExit(exitCode: number, order: RunOrder): ActionResult {
   if (!order.isExitCodeReported) return { outcome: "success" };
-  const outcome = outcomeOf(exitCode, order.successCodes);
-  const isListed = outcome !== "failed" && outcome !== "retryable";
-  const reason = isListed ? {} : { reason: `exit code ${exitCode} does not mean success` };
+  const outcome = outcomeOf(exitCode, order.successCodes, order.exitCodes);
+  const reason = isSuccess(outcome)
+    ? {}
+    : { reason: `exit code ${exitCode} does not mean success` };
   return { outcome, exitCode, ...reason };
 }
 

@@ -4,7 +4,7 @@
  */
 import { isAbsolute, join } from "node:path";
 import { DeployError } from "../../protocol/errors.ts";
-import type { ExecuteAction } from "../../protocol/manifest.ts";
+import type { ExecuteAction } from "../../protocol/package-action.ts";
 import { isFile, type Command } from "./launch.ts";
 
 /** The executable is an absolute path, a path within the folder, a file of the folder, or found by PATH. */

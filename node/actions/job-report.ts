@@ -28,7 +28,7 @@ export function jobReport(
   nowMs: number,
   result: Partial<ActionResult> = {},
 ): JobReport {
-  const { job, revision, purpose } = facts.instruction;
+  const { job, revision, purpose, operation } = facts.instruction;
   return {
     kind: "job",
     id: randomUUID(),
@@ -39,6 +39,7 @@ export function jobReport(
     name: facts.ref.name,
     version: facts.ref.version,
     purpose,
+    ...(operation === undefined ? {} : { operation }),
     state,
     attempt: Math.min(facts.attempt, 100),
     ...result,

@@ -5,7 +5,7 @@
 import { lstat } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "../../protocol/errors.ts";
-import type { LaunchAction } from "../../protocol/manifest.ts";
+import type { LaunchAction } from "../../protocol/package-action.ts";
 import { isErrorCode } from "../content/write-file.ts";
 
 export interface Command {

@@ -3,33 +3,49 @@
  */
 import type { SourceBytes } from "../../protocol/check-in.ts";
 import { DeployError } from "../../protocol/errors.ts";
+import { packageRefText } from "../../protocol/ids.ts";
 import type { Manifest } from "../../protocol/manifest.ts";
 import type { TraceStep } from "../../protocol/report.ts";
+import type { LocalContent } from "../content/assemble.ts";
 import type { FetchProgress, SwarmItem } from "../content/ports.ts";
 import type { VerifiedInstruction } from "../trust/verified-instruction.ts";
 import type { TraceEntry } from "./attempt.ts";
-import { reasonOf } from "./command-result.ts";
+import { resultOfError } from "./command-result.ts";
+import { fetchContent, type ContentParts } from "./fetch-content.ts";
 import type { JobParts } from "./job-parts.ts";
 import { jobReport, type JobFacts } from "./job-report.ts";
+import { needsContent } from "./operation.ts";
+import { withStallLimit } from "./stall-limit.ts";
 
 /** Progress is told at most this often. */
 const PROGRESS_MIN_MS = 1000;
 const NO_BYTES: SourceBytes = { local: 0, peer: 0, dp: 0, origin: 0 };
 
-/** A job whose manifest is verified and whose fragments are on this node. */
+/** A job whose manifest is verified and, unless it turned out to be needless, whose fragments are here. */
 export interface PreparedJob {
   readonly manifest: Manifest;
   readonly facts: () => JobFacts;
   readonly trace: () => readonly TraceEntry[];
   readonly onStep: (step: TraceStep, detail?: string) => void;
-  readonly refetch: (signal: AbortSignal) => Promise<void>;
+  /** `isPlain`: without what is on this machine, because it proved wrong. */
+  readonly refetch: (signal: AbortSignal, isPlain: boolean) => Promise<void>;
+  /** What the files are put together from, besides fragments. */
+  readonly local: () => LocalContent | undefined;
+  /** Notes for later versions that this one is on this machine, in a folder or as fragments. */
+  readonly remember: (folder: string | undefined) => Promise<void>;
+}
+
+export interface Preparation {
+  readonly instruction: VerifiedInstruction;
+  readonly attempt: number;
+  /** Asked when the manifest is known; where it says no, nothing is fetched. */
+  readonly isContentWanted: (job: PreparedJob) => Promise<boolean>;
 }
 
 /** Rejects with the signal's reason, or with why the manifest or its content cannot be had now. */
 export async function prepareJob(
   parts: JobParts,
-  instruction: VerifiedInstruction,
-  attempt: number,
+  { instruction, attempt, isContentWanted }: Preparation,
   signal: AbortSignal,
 ): Promise<PreparedJob> {
   const job = jobInPreparation(parts, instruction, attempt);
@@ -38,11 +54,21 @@ export async function prepareJob(
   try {
     const manifest = await verifiedManifest(parts, instruction, signal);
     job.onStep("manifestVerified");
-    const refetch = async (within: AbortSignal): Promise<void> => job.fetch(manifest, within);
-    await refetch(signal);
-    return { manifest, refetch, facts: job.facts, trace: job.trace, onStep: job.onStep };
+    const refetch = async (within: AbortSignal, isPlain: boolean): Promise<void> =>
+      job.fetch(manifest, within, isPlain);
+    const remember = async (folder: string | undefined): Promise<void> =>
+      job.remember(manifest, folder);
+    const { facts, trace, onStep, local } = job;
+    const prepared: PreparedJob = { manifest, refetch, facts, trace, onStep, local, remember };
+    if (await isContentWanted(prepared)) await refetch(signal, false);
+    return prepared;
   } catch (error) {
-    if (!signal.aborted) job.mention("waiting", reasonOf(error));
+    // OCO-45: seen as an error of the agent, and tried again without an attempt being lost.
+    if (!signal.aborted) {
+      const { systemCode, reason } = resultOfError(error);
+      parts.onAgentError(error, reason);
+      job.mention("waiting", { systemCode, reason });
+    }
     throw error;
   }
 }
@@ -65,12 +91,19 @@ async function verifiedManifest(
   }
 }
 
+interface Problem {
+  readonly systemCode: number;
+  readonly reason: string;
+}
+
 interface JobInPreparation {
   readonly facts: () => JobFacts;
   readonly trace: () => readonly TraceEntry[];
   readonly onStep: (step: TraceStep, detail?: string) => void;
-  readonly mention: (state: "waiting" | "downloading", reason?: string) => void;
-  readonly fetch: (manifest: Manifest, signal: AbortSignal) => Promise<void>;
+  readonly mention: (state: "waiting" | "downloading", problem?: Problem) => void;
+  readonly fetch: (manifest: Manifest, signal: AbortSignal, isPlain: boolean) => Promise<void>;
+  readonly local: () => LocalContent | undefined;
+  readonly remember: (manifest: Manifest, folder: string | undefined) => Promise<void>;
 }
 
 function jobInPreparation(
@@ -91,24 +124,40 @@ function jobInPreparation(
     site: place.site,
     dp: place.dp,
   });
-  const mention: JobInPreparation["mention"] = (state, reason) => {
-    const fields = reason === undefined ? {} : { reason };
-    parts.outbox.mention(jobReport(facts(), state, parts.outbox.nextOrder(), parts.now(), fields));
+  const mention: JobInPreparation["mention"] = (state, problem) => {
+    const order = parts.outbox.nextOrder();
+    parts.outbox.mention(jobReport(facts(), state, order, parts.now(), problem));
   };
   const onStep: JobInPreparation["onStep"] = (step, detail) => {
     const more = detail === undefined ? {} : { detail: detail.slice(0, 200) };
     trace.push({ step, atMs: parts.now(), ...more });
   };
-  const fetch: JobInPreparation["fetch"] = async (manifest, signal) => {
-    if (manifest.content === undefined) return;
-    const { swarm, manifestDigest } = instruction;
+  const content = contentOf(parts, instruction, { meter, mention, onStep });
+  return { facts, trace: () => trace, onStep, mention, ...content };
+}
+
+type Telling = Pick<JobInPreparation, "mention" | "onStep"> & { readonly meter: ByteMeter };
+
+/** How the content comes to this node, and what is told on the way. */
+function contentOf(
+  parts: JobParts,
+  instruction: VerifiedInstruction,
+  { meter, mention, onStep }: Telling,
+): Pick<JobInPreparation, "fetch" | "local" | "remember"> {
+  const { swarm, manifestDigest } = instruction;
+  const isReplica = instruction.instruction.purpose === "replicate";
+  let local: LocalContent | undefined;
+  const remember: JobInPreparation["remember"] = async (manifest, folder) =>
+    parts.packages.remember(manifest, manifestDigest, folder, parts.store);
+  const fetch: JobInPreparation["fetch"] = async (manifest, signal, isPlain) => {
+    if (!needsContent(manifest, instruction.instruction)) return;
     const item: SwarmItem = { swarm, manifestDigest, manifest };
     let toldMs = Number.NEGATIVE_INFINITY;
     meter.start();
     // Counted bytes outlive a kill, and the next check-in already tells them.
     const saves = new AsyncQueue();
-    const onProgress = (progress: FetchProgress): void => {
-      meter.count(progress.bytes);
+    const onProgress = (bytes: SourceBytes): void => {
+      meter.count(bytes);
       if (parts.now() - toldMs < PROGRESS_MIN_MS) return;
       toldMs = parts.now();
       mention("downloading");
@@ -116,14 +165,46 @@ function jobInPreparation(
     };
     mention("downloading");
     try {
-      meter.count((await parts.exchange.fetch(item, signal, onProgress)).bytes);
+      const order = { item, isReplica, isPlain, signal, onProgress };
+      local = await fetchContent(contentParts(parts), order);
+      // A DP puts nothing together; that its site has this version is worth knowing all the same.
+      if (isReplica) await remember(manifest, undefined);
     } finally {
       saves.add(meter.save);
       await saves.ended();
     }
     onStep("contentFetched");
   };
-  return { facts, trace: () => trace, onStep, mention, fetch };
+  return { fetch, local: () => local, remember };
+}
+
+function contentParts(parts: JobParts): ContentParts {
+  const { exchange } = parts;
+  return {
+    ...parts,
+    fetch: async (item, signal, onProgress) => fetched(parts, item, signal, onProgress),
+    isNearby: (item, index) => exchange.isNearby(item, index),
+  };
+}
+
+/** A fetch that is given up where not a byte comes in for a long time (OCO-45). */
+async function fetched(
+  parts: JobParts,
+  item: SwarmItem,
+  signal: AbortSignal,
+  onProgress: (progress: FetchProgress) => void,
+): Promise<FetchProgress> {
+  const limitMs = parts.stallMs;
+  const details = { package: packageRefText(item.manifest), minutes: Math.round(limitMs / 60_000) };
+  const errorOf = (): DeployError => new DeployError("FETCH_STALLED", details);
+  return withStallLimit({ limitMs, errorOf }, signal, async (within, onByte) => {
+    let doneBytes = -1;
+    return parts.exchange.fetch(item, within, (progress) => {
+      if (progress.doneBytes > doneBytes) onByte();
+      doneBytes = Math.max(doneBytes, progress.doneBytes);
+      onProgress(progress);
+    });
+  });
 }
 
 /** Runs one after the other what callers cannot wait for; the first failure shows at the end. */

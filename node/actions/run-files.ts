@@ -5,6 +5,7 @@
 import { join } from "node:path";
 import { Type, type Static } from "typebox";
 import { parserOf, readJson, type Parse } from "../../protocol/json.ts";
+import { OutcomeSchema } from "../../protocol/outcome.ts";
 import { TraceStepSchema } from "../../protocol/report.ts";
 import { readFileIfAny } from "../content/write-file.ts";
 
@@ -25,6 +26,10 @@ export const RunOrderSchema = Type.Object(
     /** Value of RUN_VARIABLE in the command's environment; finds processes that left their parents. */
     run: Type.String({ pattern: "^[0-9A-Za-z-]{1,120}$" }),
     successCodes: Type.Array(Type.Integer()),
+    /** Classes of the package's own; they come before the list. */
+    exitCodes: Type.Optional(
+      Type.Array(Type.Object({ code: Type.Integer(), outcome: OutcomeSchema }, closed)),
+    ),
     /** Off for `execute` without `captureExitCode` (OCS-31). */
     isExitCodeReported: Type.Boolean(),
     /** Steps up to the start, for the report of an agent that attaches later. */

@@ -20,9 +20,8 @@ export interface StoreSettings {
 /** Runs any number of times with the same end; a crash in between leaves the old version or the new one. */
 export async function storeContent(settings: StoreSettings): Promise<string> {
   const target = await storeTarget(settings.path, settings.dataDir);
-  const parent = dirname(target);
-  const incoming = join(parent, `.${basename(target)}.incoming`);
-  const previous = join(parent, `.${basename(target)}.previous`);
+  const incoming = incomingOf(target);
+  const previous = join(dirname(target), `.${basename(target)}.previous`);
   await recoverSwap(target, previous);
   await rm(incoming, { recursive: true, force: true });
   await settings.assembleInto(incoming);
@@ -34,6 +33,16 @@ export async function storeContent(settings: StoreSettings): Promise<string> {
   // A folder that somebody else made may hold more than packages can bring back: it is kept.
   if (isOurs) await rm(previous, { recursive: true, force: true });
   return target;
+}
+
+/** Removes what an attempt that was cut off has made so far; only while none runs. */
+export async function clearIncoming(path: string, dataDir: string): Promise<void> {
+  const target = await storeTarget(path, dataDir);
+  await rm(incomingOf(target), { recursive: true, force: true });
+}
+
+function incomingOf(target: string): string {
+  return join(dirname(target), `.${basename(target)}.incoming`);
 }
 
 /** Where the files go. Throws STORE_PATH_REFUSED. Makes the folders above it. */

@@ -13,25 +13,26 @@ import { FILE_PAGE_MAX_BYTES } from "../../protocol/limits.ts";
 import type { Content, Manifest, PageRef } from "../../protocol/manifest.ts";
 import { checkPackagePath, checkTree } from "../../protocol/package-path.ts";
 import type { FragmentStore } from "./ports.ts";
+import type { FragmentStream } from "./raw-stream.ts";
 
 const unpack = promisify(zstdDecompress);
 
-export interface ContentIndex {
+/** The content fragments as one stream, and the files that lie in it. */
+export interface ContentIndex extends FragmentStream {
   readonly content: Content;
-  /** Content fragments in stream order. */
-  readonly fragments: readonly FragmentEntry[];
-  /** Raw offset of each fragment in the stream, and the stream's length at the end. */
-  readonly offsetsBytes: readonly number[];
   readonly files: readonly FileEntry[];
 }
+
+/** Where pages are read from. */
+export type PageSource = Pick<FragmentStore, "read">;
 
 type Refuse = (problem: string) => DeployError;
 
 /** Throws FRAGMENT_MISSING, or CONTENT_INVALID where the signed parts contradict each other. */
 export async function readContentIndex(
-  manifest: Manifest,
+  manifest: Pick<Manifest, "name" | "version">,
   content: Content,
-  store: FragmentStore,
+  store: PageSource,
 ): Promise<ContentIndex> {
   const refuse: Refuse = (problem) => {
     const what = `${manifest.name}@${manifest.version}`;
@@ -56,19 +57,20 @@ export async function readContentIndex(
 }
 
 /** Throws FRAGMENT_MISSING where the store has it no longer. */
-export async function heldFragment(digest: Digest, store: FragmentStore): Promise<Buffer> {
+export async function heldFragment(digest: Digest, store: PageSource): Promise<Buffer> {
   const bytes = await store.read(digest);
   if (bytes === undefined) throw new DeployError("FRAGMENT_MISSING", { digest });
   return bytes;
 }
 
-async function pageBytes(page: PageRef, store: FragmentStore, refuse: Refuse): Promise<Buffer> {
+async function pageBytes(page: PageRef, store: PageSource, refuse: Refuse): Promise<Buffer> {
   const bytes = await heldFragment(page.digest, store);
   if (bytes.length !== page.sizeBytes) throw refuse(`page ${page.digest} has another size`);
   return bytes;
 }
 
-function streamOffsets(fragments: readonly FragmentEntry[]): readonly number[] {
+/** Raw offset of each fragment, and the stream's length at the end. */
+export function streamOffsets(fragments: readonly FragmentEntry[]): readonly number[] {
   const offsets = [0];
   let endBytes = 0;
   for (const fragment of fragments) {

@@ -2,7 +2,6 @@
  * The journal: append-only lines of crc32 + JSON, synced before anyone acts on them. A torn tail is cut
  * off and said; a rotten line in the middle is skipped, loudly.
  */
-import { crc32 } from "node:zlib";
 import type { Logger } from "pino";
 import {
   EMPTY_JOURNAL,
@@ -12,6 +11,7 @@ import {
   type JournalRecord,
   type JournalState,
 } from "../core/journal-state.ts";
+import { crcLine, readCrcLines } from "./crc-lines.ts";
 
 /** Above this the journal is rewritten as one snapshot, at start and while it grows. */
 const COMPACT_ABOVE_BYTES = 1024 * 1024;
@@ -48,7 +48,7 @@ export class Journal implements AsyncDisposable {
   static async open(file: JournalFile, log: Logger): Promise<Journal> {
     const journal = new Journal(file);
     const bytes = await file.read();
-    const found = readLines(bytes, (offset, problem) =>
+    const found = readCrcLines(bytes, parseLine, (offset, problem) =>
       log.error({ offset, problem }, "journal.lineCorrupt"),
     );
     if (found.goodBytes < bytes.length) {
@@ -126,54 +126,9 @@ export class Journal implements AsyncDisposable {
 }
 
 function lineOf(record: JournalRecord): Buffer {
-  const text = JSON.stringify(record);
-  return Buffer.from(`${checksumOf(text)} ${text}\n`, "utf8");
+  return Buffer.from(crcLine(JSON.stringify(record)), "utf8");
 }
 
-function checksumOf(text: string): string {
-  return crc32(text).toString(16).padStart(8, "0");
-}
-
-interface JournalLines {
-  readonly records: readonly JournalRecord[];
-  /** Up to the end of the last good line. */
-  readonly goodBytes: number;
-}
-
-function readLines(
-  bytes: Buffer,
-  onCorrupt: (offset: number, problem: string) => void,
-): JournalLines {
-  const records: JournalRecord[] = [];
-  let goodBytes = 0;
-  let rotten: readonly [number, string][] = [];
-  for (let start = 0; start < bytes.length;) {
-    const newline = bytes.indexOf(0x0a, start);
-    if (newline < 0) break;
-    const line = readLine(bytes.toString("utf8", start, newline));
-    if (line.kind === "good") {
-      // Bad lines count only once a good one follows; until then they are the torn tail.
-      for (const [offset, problem] of rotten) onCorrupt(offset, problem);
-      rotten = [];
-      records.push(line.record);
-      goodBytes = newline + 1;
-    } else rotten = [...rotten, [start, line.problem]];
-    start = newline + 1;
-  }
-  return { records, goodBytes };
-}
-
-type Line =
-  | { readonly kind: "good"; readonly record: JournalRecord }
-  | { readonly kind: "bad"; readonly problem: string };
-
-function readLine(line: string): Line {
-  const text = line.slice(9);
-  if (line.slice(0, 9) !== `${checksumOf(text)} `) return { kind: "bad", problem: "checksum" };
-  try {
-    return { kind: "good", record: parseJournalRecord(JSON.parse(text)) };
-  } catch (error) {
-    // A line of another program version: its checksum holds, its shape does not.
-    return { kind: "bad", problem: error instanceof Error ? error.message : String(error) };
-  }
+function parseLine(text: string): JournalRecord {
+  return parseJournalRecord(JSON.parse(text));
 }

@@ -3,7 +3,7 @@
  * digest leave here never; whether a digest may be used is the trust store's decision.
  */
 import { hash } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { DeployError } from "../../protocol/errors.ts";
 import type { Digest } from "../../protocol/ids.ts";
@@ -15,15 +15,31 @@ export type FetchManifest = (digest: Digest, signal: AbortSignal) => Promise<Buf
 export class ManifestSource {
   readonly #folder: string;
   readonly #fetch: FetchManifest;
+  readonly #now: () => number;
 
-  private constructor(folder: string, fetchManifest: FetchManifest) {
+  private constructor(folder: string, fetchManifest: FetchManifest, now: () => number) {
     this.#folder = folder;
     this.#fetch = fetchManifest;
+    this.#now = now;
   }
 
-  static async open(folder: string, fetchManifest: FetchManifest): Promise<ManifestSource> {
+  static async open(
+    folder: string,
+    fetchManifest: FetchManifest,
+    now: () => number = Date.now,
+  ): Promise<ManifestSource> {
     await mkdir(folder, { recursive: true, mode: 0o700 });
-    return new ManifestSource(folder, fetchManifest);
+    return new ManifestSource(folder, fetchManifest, now);
+  }
+
+  /** Removes what no instruction names and nobody has asked for within `keepMs`. */
+  async keepOnly(instructed: Iterable<Digest>, keepMs: number): Promise<void> {
+    const kept = new Set<string>(instructed);
+    const untilMs = this.#now() - keepMs;
+    for (const name of await readdir(this.#folder)) {
+      const path = join(this.#folder, name);
+      if (!kept.has(name) && (await stat(path)).mtimeMs < untilMs) await rm(path, { force: true });
+    }
   }
 
   /** From disk alone. */

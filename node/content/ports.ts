@@ -1,12 +1,13 @@
 /**
  * The ports between the rooms of a node. Memory implementations for tests live in test/support.
  */
+import type { Bitmap } from "../../protocol/bitmap.ts";
 import type { Membership, Roster, SourceBytes } from "../../protocol/check-in.ts";
 import type { Envelope } from "../../protocol/dsse.ts";
 import type { Digest, EndpointId, SwarmTag } from "../../protocol/ids.ts";
 import type { LeaseAnswer, LeaseRequest } from "../../protocol/lease.ts";
 import type { DpCandidate } from "../../protocol/location.ts";
-import type { Manifest } from "../../protocol/manifest.ts";
+import type { Content, Manifest } from "../../protocol/manifest.ts";
 
 /** Fragments on this node's disk, by the digest of their wire bytes. */
 export interface FragmentStore {
@@ -16,6 +17,22 @@ export interface FragmentStore {
   read(digest: Digest): Promise<Buffer | undefined>;
   /** Stores wire bytes that the caller has verified; resolves when they survive a kill of the process. */
   write(digest: Digest, bytes: Uint8Array): Promise<void>;
+  /** Gives it up; harmless where it is absent. */
+  delete(digest: Digest): Promise<void>;
+}
+
+/** How the files of one content are made. */
+export interface Assembly {
+  /** Fragments are given up as they are used: they and the files do not fit, or are not to stay. */
+  readonly isConsuming: boolean;
+  /** What the files are made of; where it is consumed, what others need is spared. */
+  readonly store: FragmentStore;
+}
+
+/** The node's cache, as those see it who make files of it. */
+export interface ContentCache {
+  /** Frees what the files need as far as it can. `isFinal`: once made, the fragments are of no more use here. */
+  roomFor(content: Content, manifestDigest: Digest, isFinal: boolean): Promise<Assembly>;
 }
 
 /** The coordinator as last source: reached over the site's WAN line, under a lease only. */
@@ -32,6 +49,10 @@ export interface SwarmItem {
   /** SHA-256 of the manifest's bytes. */
   readonly manifestDigest: Digest;
   readonly manifest: Manifest;
+  /** What a fetch has to bring, by swarm index (`swarm-order.ts`). Absent: everything but the deltas. */
+  readonly wanted?: Bitmap;
+  /** What is taken from neighbours that have it, also after the fetch, and never over the line. */
+  readonly welcome?: Bitmap;
 }
 
 export interface FetchProgress {
@@ -43,7 +64,7 @@ export interface FetchProgress {
 /** Fetches and serves fragments: LAN first, the origin under a lease. */
 export interface Exchange {
   /**
-   * Resolves when every fragment of the item is in the fragment store. Resumes from what is there.
+   * Resolves when every wanted fragment of the item is in the fragment store. Resumes from what is there.
    * Rejects with the signal's reason, or when the store cannot write or the index is broken; lost peers
    * and a lost origin are waited out.
    */
@@ -52,8 +73,10 @@ export interface Exchange {
     signal: AbortSignal,
     onProgress: (progress: FetchProgress) => void,
   ): Promise<FetchProgress>;
-  /** Serves a complete item to the site's peers from now on (after a restart, without a fetch). */
+  /** Serves what is here of an item to the site's peers from now on (after a restart, without a fetch). */
   serve(item: SwarmItem): Promise<void>;
+  /** Whether a neighbour is known to have a fragment of the item; `index` is its swarm index. */
+  isNearby(item: SwarmItem, index: number): boolean;
 }
 
 /** Something the site must hear of: a peer sent bytes that do not match, a stranger dialled. */
@@ -75,6 +98,18 @@ export interface SwarmPlace {
   readonly membership: Envelope;
 }
 
+/** What this node allows itself towards its neighbours; it may change at any time. */
+export interface ExchangeManners {
+  /** Neighbours served at the same moment; 0: only what nobody else can have. */
+  readonly uploadSlots: number;
+  /** Resolves when so many bytes may be sent to a neighbour. */
+  upload(sizeBytes: number): Promise<void>;
+  /** Resolves when so many bytes may be asked of a neighbour. */
+  download(sizeBytes: number): Promise<void>;
+  /** Bytes that came in and were of no use. */
+  wasted(kind: "corrupt" | "duplicate", sizeBytes: number): void;
+}
+
 /** What the swarm needs from the rest of the node. */
 export interface SwarmSettings {
   /** 32-byte Ed25519 seed of the node's identity; its PeerId is the endpoint id. */
@@ -90,10 +125,14 @@ export interface SwarmSettings {
   readonly onRefusal: (refusal: Refusal) => void;
   /** A member of the site fetches a package that this node has not heard of: time for a check-in. */
   readonly onNews: () => void;
+  /** Absent: eight slots and no limits. */
+  readonly manners?: ExchangeManners;
 }
 
 /** The running exchange of one node. */
 export interface Swarm extends Exchange, AsyncDisposable {
+  /** These left the fragment store: nobody is told any more that they are here. */
+  evicted(digests: ReadonlySet<Digest>): void;
   /** Dialable addresses, for the check-in. */
   addresses(): readonly string[];
   /** After every accepted check-in. */

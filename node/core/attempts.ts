@@ -2,8 +2,14 @@
  * How often a wish is tried: at most `attemptLimit` ended attempts per job and revision, with growing
  * pauses (SE-20…SE-23). A changed revision starts from nothing.
  */
-import type { Outcome } from "../../protocol/report.ts";
+import type { Outcome } from "../../protocol/outcome.ts";
 import { isSuccess } from "./outcome.ts";
+
+/**
+ * An end without an attempt: nothing to do, not possible here, too late, or given up because an earlier
+ * job of its sequence failed.
+ */
+export type QuietEnd = "alreadyInstalled" | "incompatible" | "expired" | "aborted";
 
 /** What is remembered of one revision of one job, for ever: a job id is never used for another wish. */
 export interface AttemptRecord {
@@ -12,6 +18,8 @@ export interface AttemptRecord {
   readonly isDone: boolean;
   /** Level of its package, once its manifest has been read. */
   readonly level?: number;
+  /** How it last ended without an attempt; an attempt or a drift clears it. */
+  readonly end?: QuietEnd;
 }
 
 export const NO_ATTEMPTS: AttemptRecord = { attempts: 0, isDone: false };
@@ -22,7 +30,18 @@ export function wishKey(wish: { readonly job: string; readonly revision: string 
 }
 
 export function afterAttempt(record: AttemptRecord, outcome: Outcome): AttemptRecord {
-  return { ...record, attempts: record.attempts + 1, isDone: record.isDone || isSuccess(outcome) };
+  const { end: _end, ...rest } = record;
+  return { ...rest, attempts: rest.attempts + 1, isDone: rest.isDone || isSuccess(outcome) };
+}
+
+export function afterQuietEnd(record: AttemptRecord, end: QuietEnd): AttemptRecord {
+  return { ...record, isDone: record.isDone || end === "alreadyInstalled", end };
+}
+
+/** What was done no longer holds (SE-19). The attempts stay counted: no loop outlives the limit. */
+export function afterDrift(record: AttemptRecord): AttemptRecord {
+  const { end: _end, ...rest } = record;
+  return { ...rest, isDone: false };
 }
 
 export function isExhausted(record: AttemptRecord, attemptLimit: number): boolean {

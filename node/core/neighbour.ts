@@ -9,7 +9,7 @@ import type { EndpointId } from "../../protocol/ids.ts";
 const WINDOW = 2;
 /** How many candidates are looked at for the rarest: a sample is as good and costs no sort. */
 const SAMPLE_SIZE = 16;
-const FIRST_TIMEOUT_MS = 5000;
+const FIRST_TIMEOUT_MS = 3000;
 const TIMEOUT_MIN_MS = 1000;
 const TIMEOUT_MAX_MS = 20_000;
 const BACKOFF_MIN_MS = 2000;
@@ -20,23 +20,48 @@ const EWMA_WEIGHT = 0.3;
 const STRIKE_LIMIT = 2;
 /** After so many unanswered requests in a row, what a peer claims to have counts for nothing (trust S2). */
 const MISS_LIMIT = 2;
+/** A peer that has never answered is believed for this long after the first request to it. */
+const TRIAL_MS = 500;
+/** Answers that take so many times longer than usual, and longer than this, make a peer a slow one. */
+const SLOW_FACTOR = 4;
+const SLOW_MIN_MS = 200;
+/** A slow peer that was asked for nothing for this long may have recovered. */
+const EXPLORE_AFTER_MS = 15_000;
+/** A request given up is still in the peer's queue, as far as one can know, for so long. */
+const LATE_FORGET_MS = 30_000;
 
 /** Numbers in [0, 1) from a seed: the core's only source of chance. */
 export type NextNumber = () => number;
+
+/** How the next fragment to ask a peer for is chosen. */
+export interface Choice {
+  readonly isWanted: (index: number) => boolean;
+  /** Will never be wanted again. */
+  readonly isGone: (index: number) => boolean;
+  readonly rarityOf: (index: number) => number;
+  readonly next: NextNumber;
+}
 
 export class Neighbour {
   readonly peer: EndpointId;
   readonly isDp: boolean;
   readonly have: Bitmap;
   readonly inFlight = new Set<number>();
+  /** It has answered a request. */
+  isProven = false;
   /** Indices it has that may still be missing here; cleaned while picking. */
   private readonly candidates: number[] = [];
   private window = WINDOW;
   private answerMs: number | undefined;
+  private answeredMs = Number.NEGATIVE_INFINITY;
   private pausedUntilMs = 0;
   private backoffMs = BACKOFF_MIN_MS;
   private strikes = 0;
   private misses = 0;
+  private trialEndsMs: number | undefined;
+  private isDoubted = false;
+  /** Given up, by the time they were asked for. */
+  private readonly late = new Map<number, number>();
 
   constructor(peer: EndpointId, isDp: boolean, have: Bitmap) {
     this.peer = peer;
@@ -53,7 +78,29 @@ export class Neighbour {
 
   /** Whether its claims count as availability on the LAN. */
   get isCredible(): boolean {
-    return this.misses < MISS_LIMIT;
+    return this.misses < MISS_LIMIT && !this.isDoubted;
+  }
+
+  /** Whether its trial goes on: it has never answered and is still believed. */
+  get isOnTrial(): boolean {
+    return !this.isProven && !this.isDoubted;
+  }
+
+  /** Whether only what nobody else has is asked of it: once in a while it is tried with anything. */
+  isSpared(usualMs: number, nowMs: number): boolean {
+    return this.isSlow(usualMs) && nowMs - this.answeredMs < EXPLORE_AFTER_MS;
+  }
+
+  /** Whether it answers much more slowly than is usual in the site. */
+  isSlow(usualMs: number): boolean {
+    const { answerMs = 0 } = this;
+    return answerMs > SLOW_MIN_MS && answerMs > SLOW_FACTOR * usualMs;
+  }
+
+  /** Ends the trial of a peer that had its time. */
+  tried(nowMs: number): void {
+    const isOver = this.trialEndsMs !== undefined && nowMs >= this.trialEndsMs;
+    if (!this.isProven && isOver) this.isDoubted = true;
   }
 
   /** Returns whether the peer had not announced it before. */
@@ -68,20 +115,21 @@ export class Neighbour {
     if (this.have.has(index) && !this.candidates.includes(index)) this.candidates.push(index);
   }
 
+  /** Asking again what waits in a slow peer's queue would only lengthen the queue. */
   mayAsk(nowMs: number): boolean {
-    return this.inFlight.size < this.window && nowMs >= this.pausedUntilMs;
+    if (this.candidates.length === 0 || nowMs < this.pausedUntilMs) return false;
+    for (const [index, sinceMs] of this.late) {
+      if (nowMs - sinceMs < LATE_FORGET_MS) break;
+      this.late.delete(index);
+    }
+    return this.inFlight.size + this.late.size < (this.isProven ? this.window : 1);
   }
 
   /**
    * Takes the rarest of a random sample of what this peer has and `isWanted` accepts; undefined when
-   * nothing fits. `isGone` marks indices that will never be wanted again.
+   * nothing fits.
    */
-  pick(
-    isWanted: (index: number) => boolean,
-    isGone: (index: number) => boolean,
-    rarityOf: (index: number) => number,
-    next: NextNumber,
-  ): number | undefined {
+  pick({ isWanted, isGone, rarityOf, next }: Choice, nowMs: number): number | undefined {
     let best: { index: number; at: number; rarity: number } | undefined;
     let looked = 0;
     while (looked < SAMPLE_SIZE && this.candidates.length > 0 && looked < this.candidates.length) {
@@ -102,12 +150,24 @@ export class Neighbour {
         this.candidates[best.at] === best.index ? best.at : this.candidates.indexOf(best.index);
       this.drop(at);
       this.inFlight.add(best.index);
+      this.trialEndsMs ??= nowMs + TRIAL_MS;
     }
     return best?.index;
   }
 
-  answered(index: number, tookMs: number): void {
+  /** An answer after its request was given up proves a slow peer, not a dead one. */
+  answeredLate(index: number, nowMs: number): void {
+    const sinceMs = this.late.get(index);
+    if (sinceMs !== undefined) this.answered(index, sinceMs, nowMs);
+  }
+
+  answered(index: number, sinceMs: number, nowMs: number): void {
+    const tookMs = nowMs - sinceMs;
+    this.answeredMs = nowMs;
     this.inFlight.delete(index);
+    this.late.delete(index);
+    this.isProven = true;
+    this.isDoubted = false;
     this.answerMs =
       this.answerMs === undefined ? tookMs : this.answerMs + EWMA_WEIGHT * (tookMs - this.answerMs);
     this.window = WINDOW;
@@ -115,8 +175,9 @@ export class Neighbour {
     this.misses = 0;
   }
 
-  timedOut(index: number, nowMs: number): void {
+  timedOut(index: number, sinceMs: number, nowMs: number): void {
     this.inFlight.delete(index);
+    this.late.set(index, sinceMs);
     this.candidates.push(index);
     this.misses++;
     this.window = 1;

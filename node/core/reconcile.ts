@@ -3,83 +3,87 @@
  * is done next. Downloads overlap; executions run one at a time, in sequence order.
  */
 import type { Instruction } from "../../protocol/directive.ts";
-import type { Outcome } from "../../protocol/report.ts";
+import type { Outcome } from "../../protocol/outcome.ts";
 import {
   afterAttempt,
+  afterDrift,
+  afterQuietEnd,
   isExhausted,
-  NO_ATTEMPTS,
   retryDelayMs,
   wishKey,
   type AttemptRecord,
 } from "./attempts.ts";
-
-/** Packages fetched at the same time: a stuck one must not hold up the line, many would split it. */
-const FETCH_LIMIT = 3;
-/** A package of this level must succeed before anything after it runs (OCS-23). */
-const EXCLUSIVE_LEVEL = 0;
-
-/** One revision of one job. */
-export interface Wish {
-  readonly job: string;
-  readonly revision: string;
-}
-
-type Phase =
-  | { readonly kind: "due" }
-  | { readonly kind: "fetching" }
-  | { readonly kind: "ready" }
-  | { readonly kind: "running" }
-  | { readonly kind: "waiting"; readonly untilMs: number }
-  | { readonly kind: "done" }
-  | { readonly kind: "exhausted" };
-
-interface Entry {
-  readonly instruction: Instruction;
-  readonly phase: Phase;
-  /** Failed preparations since the last success; they are no attempts. */
-  readonly fetchFailures: number;
-}
-
-export interface ReconcileState {
-  /** In sequence order. */
-  readonly entries: readonly Entry[];
-  /** The one execution, also where its job has left the directive. */
-  readonly running: Wish | undefined;
-  readonly records: ReadonlyMap<string, AttemptRecord>;
-  readonly retryBaseMs: number;
-}
+import { gateOf, type Surroundings } from "./conditions.ts";
+import { mergedNeed, partingOf, type PowerNeed } from "./power.ts";
+import type { ReconcileEffect, Step } from "./reconcile-effect.ts";
+import {
+  entryIn,
+  entryOf,
+  inPhase,
+  recordOf,
+  replaced,
+  wishOf,
+  withRecord,
+  type Entry,
+  type Phase,
+  type ReconcileState,
+  type Wish,
+} from "./reconcile-state.ts";
+import { scheduled } from "./schedule.ts";
 
 export type ReconcileEvent =
   | { readonly type: "directive"; readonly instructions: readonly Instruction[] }
-  | { readonly type: "levelKnown"; readonly wish: Wish; readonly level: number }
+  /** What the manifest says of it. */
+  | {
+      readonly type: "manifestRead";
+      readonly wish: Wish;
+      readonly level: number;
+      readonly runMs: number;
+    }
   | { readonly type: "fetched"; readonly wish: Wish }
   | { readonly type: "fetchFailed"; readonly wish: Wish }
-  | { readonly type: "ended"; readonly wish: Wish; readonly outcome: Outcome }
+  | {
+      readonly type: "ended";
+      readonly wish: Wish;
+      readonly outcome: Outcome;
+      readonly power?: PowerNeed;
+      readonly restartsAgent?: boolean;
+    }
+  /** It turned out that nothing has to be done, or nothing can: no attempt was made. */
+  | {
+      readonly type: "settled";
+      readonly wish: Wish;
+      readonly end: "alreadyInstalled" | "incompatible";
+    }
+  /** Was done, and a scan shows that it no longer holds (SE-19). */
+  | { readonly type: "drifted"; readonly wish: Wish }
+  /** A run acts: what waits for another try gets it, what was not possible is looked at again (SE-20). */
+  | { readonly type: "run" }
+  | { readonly type: "moved"; readonly publicAddress: string | undefined }
   | { readonly type: "tick" };
 
-export type ReconcileEffect =
-  /** Read and verify the manifest, fetch the content. */
-  | { readonly type: "fetch"; readonly wish: Wish }
-  /** The wish was withdrawn while it was fetched. */
-  | { readonly type: "cancel"; readonly wish: Wish }
-  /** Done before: its content is offered to the site's peers again. */
-  | { readonly type: "serve"; readonly wish: Wish }
-  | { readonly type: "execute"; readonly wish: Wish; readonly attempt: number }
-  /** Nothing happens by itself before this instant; send `tick` then. */
-  | { readonly type: "wake"; readonly atMs: number };
-
-export interface Step {
-  readonly state: ReconcileState;
-  readonly effects: readonly ReconcileEffect[];
+export interface InitialParts {
+  readonly records: ReadonlyMap<string, AttemptRecord>;
+  readonly retryBaseMs: number;
+  readonly surroundings?: Surroundings;
+  /** An execution that outlived a restart of the agent. */
+  readonly running?: Wish | undefined;
+  readonly power?: PowerNeed | undefined;
+  readonly parting?: PowerNeed | undefined;
 }
 
-/** `running` is an execution that outlived a restart of the agent. */
-export function initialState(
-  records: ReadonlyMap<string, AttemptRecord>,
-  retryBaseMs: number,
-  running?: Wish,
-): ReconcileState {
-  return { entries: [], running, records, retryBaseMs };
+export function initialState(parts: InitialParts): ReconcileState {
+  return {
+    isDirected: false,
+    entries: [],
+    running: parts.running,
+    records: parts.records,
+    retryBaseMs: parts.retryBaseMs,
+    surroundings: parts.surroundings ?? { endpoint: "", publicAddress: undefined },
+    power: parts.power,
+    parting: parts.parting,
+    restartsAgent: false,
+  };
 }
 
 export function step(state: ReconcileState, event: ReconcileEvent, nowMs: number): Step {
@@ -90,15 +94,25 @@ export function step(state: ReconcileState, event: ReconcileEvent, nowMs: number
 function apply(state: ReconcileState, event: ReconcileEvent, nowMs: number): Step {
   switch (event.type) {
     case "directive":
-      return withDirective(state, event.instructions);
-    case "levelKnown":
-      return silent(withRecord(state, event.wish, { level: event.level }));
+      return withDirective(state, event.instructions, nowMs);
+    case "manifestRead":
+      return silent(afterManifest(state, event));
     case "fetched":
       return silent(afterFetch(state, event.wish));
     case "fetchFailed":
       return silent(afterFailedFetch(state, event.wish, nowMs));
     case "ended":
-      return silent(afterEnd(state, event.wish, event.outcome, nowMs));
+      return silent(afterEnd(state, event, nowMs));
+    case "settled":
+      return silent(afterSettled(state, event.wish, event.end));
+    case "drifted":
+      return silent(afterDrifted(state, event.wish));
+    case "run":
+      return silent(afterRun(state));
+    case "moved": {
+      const { publicAddress } = event;
+      return silent({ ...state, surroundings: { ...state.surroundings, publicAddress } });
+    }
     case "tick":
       return silent(state);
     default:
@@ -106,11 +120,15 @@ function apply(state: ReconcileState, event: ReconcileEvent, nowMs: number): Ste
   }
 }
 
-function withDirective(state: ReconcileState, instructions: readonly Instruction[]): Step {
+function withDirective(
+  state: ReconcileState,
+  instructions: readonly Instruction[],
+  nowMs: number,
+): Step {
   const known = new Map(state.entries.map((entry) => [wishKey(entry.instruction), entry]));
   const ordered = instructions.toSorted(bySequence);
   const wanted = new Set(ordered.map(wishKey));
-  const entries = ordered.map((instruction) => entryOf(state, instruction, known));
+  const entries = ordered.map((instruction) => entryFor(state, instruction, known, nowMs));
   const effects: ReconcileEffect[] = state.entries
     .filter((entry) => entry.phase.kind === "fetching" && !wanted.has(wishKey(entry.instruction)))
     .map((entry) => ({ type: "cancel", wish: wishOf(entry) }));
@@ -118,155 +136,130 @@ function withDirective(state: ReconcileState, instructions: readonly Instruction
     const isNew = !known.has(wishKey(entry.instruction));
     if (isNew && entry.phase.kind === "done") effects.push({ type: "serve", wish: wishOf(entry) });
   }
-  return { state: { ...state, entries }, effects };
+  return { state: { ...state, entries, isDirected: true }, effects };
 }
 
-function entryOf(
+function entryFor(
   state: ReconcileState,
   instruction: Instruction,
   known: ReadonlyMap<string, Entry>,
+  nowMs: number,
 ): Entry {
   const before = known.get(wishKey(instruction));
-  if (before !== undefined && before.phase.kind !== "exhausted") return { ...before, instruction };
-  const record = recordOf(state, instruction);
-  const phase = phaseOf(state, instruction, record);
-  return { instruction, phase, fetchFailures: 0 };
+  // A raised limit or a later end makes these due again (SE-22, OCO-2).
+  const isReconsidered = before?.phase.kind === "exhausted" || before?.phase.kind === "expired";
+  if (before !== undefined && !isReconsidered) return { ...before, instruction };
+  const phase = phaseOf(state, instruction, nowMs);
+  return { instruction, phase, fetchFailures: 0, runMs: 0, toldHold: undefined };
 }
 
-function phaseOf(state: ReconcileState, instruction: Instruction, record: AttemptRecord): Phase {
+function phaseOf(state: ReconcileState, instruction: Instruction, nowMs: number): Phase {
+  const record = recordOf(state, instruction);
   if (record.isDone) return { kind: "done" };
   if (state.running !== undefined && wishKey(state.running) === wishKey(instruction)) {
     return { kind: "running" };
   }
+  if (record.end === "aborted") return { kind: "aborted" };
+  const { conditions, job } = instruction;
+  const isExpired =
+    gateOf({ conditions, job, runMs: 0 }, state.surroundings, nowMs).kind === "expired";
+  if (record.end === "expired" && isExpired) return { kind: "expired" };
   return { kind: isExhausted(record, instruction.attemptLimit) ? "exhausted" : "due" };
 }
 
+function afterManifest(
+  state: ReconcileState,
+  { wish, level, runMs }: Extract<ReconcileEvent, { type: "manifestRead" }>,
+): ReconcileState {
+  const known = withRecord(state, wish, { ...recordOf(state, wish), level });
+  const entry = entryOf(known, wish);
+  return entry === undefined ? known : replaced(known, { ...entry, runMs });
+}
+
 function afterFetch(state: ReconcileState, wish: Wish): ReconcileState {
-  const entry = entryWith(state, wish, "fetching");
+  const entry = entryIn(state, wish, "fetching");
   if (entry === undefined) return state;
   if (entry.instruction.purpose === "perform") return inPhase(state, wish, { kind: "ready" });
-  // `replicate` only holds the content: it is done without an execution.
-  return inPhase(withRecord(state, wish, { isDone: true }), wish, { kind: "done" });
+  // `replicate` and `cache` only hold the content: done without an execution.
+  const record = { ...recordOf(state, wish), isDone: true };
+  return inPhase(withRecord(state, wish, record), wish, { kind: "done" });
 }
 
 function afterFailedFetch(state: ReconcileState, wish: Wish, nowMs: number): ReconcileState {
-  const entry = entryWith(state, wish, "fetching");
+  const entry = entryIn(state, wish, "fetching");
   if (entry === undefined) return state;
   const fetchFailures = entry.fetchFailures + 1;
   const untilMs = nowMs + retryDelayMs(fetchFailures, state.retryBaseMs);
-  return replaced(state, { ...entry, fetchFailures, phase: { kind: "waiting", untilMs } });
+  const phase: Phase = { kind: "waiting", untilMs, isRetry: false };
+  return replaced(state, { ...entry, fetchFailures, phase });
 }
 
 function afterEnd(
   state: ReconcileState,
-  wish: Wish,
-  outcome: Outcome,
+  event: Extract<ReconcileEvent, { type: "ended" }>,
   nowMs: number,
 ): ReconcileState {
+  const { wish, outcome, power } = event;
   // Only the one execution can end; a late or doubled event changes nothing.
   if (state.running === undefined || wishKey(state.running) !== wishKey(wish)) return state;
-  const record = afterAttempt(recordOf(state, wish), outcome);
-  const ended = { ...withRecord(state, wish, record), running: undefined };
-  const entry = entryWith(ended, wish, "running");
+  const recorded = withRecord(state, wish, afterAttempt(recordOf(state, wish), outcome));
+  const ended: ReconcileState = {
+    ...recorded,
+    running: undefined,
+    power: power === undefined ? state.power : mergedNeed(state.power, power),
+    restartsAgent: state.restartsAgent || event.restartsAgent === true,
+  };
+  const entry = entryIn(ended, wish, "running");
   if (entry === undefined) return ended;
-  return replaced(ended, { ...entry, fetchFailures: 0, phase: endPhase(ended, entry, nowMs) });
+  const phase = endPhase(ended, entry, nowMs);
+  return withParting(replaced(ended, { ...entry, fetchFailures: 0, phase }), entry);
 }
 
 function endPhase(state: ReconcileState, entry: Entry, nowMs: number): Phase {
   const record = recordOf(state, entry.instruction);
   if (record.isDone) return { kind: "done" };
   if (isExhausted(record, entry.instruction.attemptLimit)) return { kind: "exhausted" };
-  return { kind: "waiting", untilMs: nowMs + retryDelayMs(record.attempts, state.retryBaseMs) };
+  const untilMs = nowMs + retryDelayMs(record.attempts, state.retryBaseMs);
+  return { kind: "waiting", untilMs, isRetry: true };
 }
 
-function scheduled(before: ReconcileState, done: readonly ReconcileEffect[], nowMs: number): Step {
-  const effects = [...done];
-  let state = awakened(before, nowMs);
-  for (const entry of fetchesToStart(state)) {
-    state = inPhase(state, wishOf(entry), { kind: "fetching" });
-    effects.push({ type: "fetch", wish: wishOf(entry) });
-  }
-  const next = nextExecution(state);
-  if (next !== undefined) {
-    const wish = wishOf(next);
-    state = { ...inPhase(state, wish, { kind: "running" }), running: wish };
-    effects.push({ type: "execute", wish, attempt: recordOf(state, wish).attempts + 1 });
-  }
-  const atMs = Math.min(...state.entries.map(wakeTimeOf));
-  if (Number.isFinite(atMs)) effects.push({ type: "wake", atMs });
-  return { state, effects };
-}
-
-function awakened(state: ReconcileState, nowMs: number): ReconcileState {
-  const entries = state.entries.map((entry) =>
-    wakeTimeOf(entry) <= nowMs ? { ...entry, phase: { kind: "due" } as const } : entry,
-  );
-  return { ...state, entries };
-}
-
-function wakeTimeOf(entry: Entry): number {
-  return entry.phase.kind === "waiting" ? entry.phase.untilMs : Number.POSITIVE_INFINITY;
-}
-
-function fetchesToStart(state: ReconcileState): readonly Entry[] {
-  const fetching = state.entries.filter((entry) => entry.phase.kind === "fetching").length;
-  const due = state.entries.filter((entry) => entry.phase.kind === "due");
-  return due.slice(0, Math.max(0, FETCH_LIMIT - fetching));
-}
-
-function nextExecution(state: ReconcileState): Entry | undefined {
-  if (state.running !== undefined) return undefined;
-  for (const entry of state.entries) {
-    if (entry.instruction.purpose !== "perform" || entry.phase.kind === "done") continue;
-    if (entry.phase.kind === "ready") return entry;
-    const isSetAside = entry.phase.kind === "waiting" || entry.phase.kind === "exhausted";
-    // OCS-23: a level 0 that has not succeeded holds up everything after it. Of the others, one that
-    // waits for its next try lets later ones pass; one that is being fetched keeps its turn.
-    const isExclusive = recordOf(state, entry.instruction).level === EXCLUSIVE_LEVEL;
-    if (!isSetAside || isExclusive) return undefined;
-  }
-  return undefined;
-}
-
-function recordOf(state: ReconcileState, wish: Wish): AttemptRecord {
-  return state.records.get(wishKey(wish)) ?? NO_ATTEMPTS;
-}
-
-function withRecord(
+function afterSettled(
   state: ReconcileState,
   wish: Wish,
-  change: Partial<AttemptRecord>,
+  end: "alreadyInstalled" | "incompatible",
 ): ReconcileState {
-  const records = new Map(state.records);
-  records.set(wishKey(wish), { ...recordOf(state, wish), ...change });
-  return { ...state, records };
+  const isRunning = state.running !== undefined && wishKey(state.running) === wishKey(wish);
+  const freed = isRunning ? { ...state, running: undefined } : state;
+  const settled = withRecord(freed, wish, afterQuietEnd(recordOf(freed, wish), end));
+  const entry = entryOf(settled, wish);
+  if (entry === undefined) return settled;
+  const kind = end === "incompatible" ? "incompatible" : "done";
+  return withParting(inPhase(settled, wish, { kind }), entry);
 }
 
-function entryWith(state: ReconcileState, wish: Wish, kind: Phase["kind"]): Entry | undefined {
-  const key = wishKey(wish);
-  return state.entries.find(
-    (entry) => entry.phase.kind === kind && wishKey(entry.instruction) === key,
-  );
+// OCO-9: whether this endpoint was woken for it only the coordinator knows.
+function withParting(state: ReconcileState, { instruction }: Entry): ReconcileState {
+  const parting = partingOf(instruction);
+  return parting === undefined ? state : { ...state, parting };
 }
 
-function inPhase(state: ReconcileState, wish: Wish, phase: Phase): ReconcileState {
-  const key = wishKey(wish);
-  const entries = state.entries.map((entry) =>
-    wishKey(entry.instruction) === key ? { ...entry, phase } : entry,
-  );
+function afterDrifted(state: ReconcileState, wish: Wish): ReconcileState {
+  const entry = entryIn(state, wish, "done");
+  if (entry === undefined) return state;
+  const record = afterDrift(recordOf(state, wish));
+  const isSpent = isExhausted(record, entry.instruction.attemptLimit);
+  return inPhase(withRecord(state, wish, record), wish, { kind: isSpent ? "exhausted" : "due" });
+}
+
+function afterRun(state: ReconcileState): ReconcileState {
+  const entries = state.entries.map((entry): Entry => {
+    const { phase } = entry;
+    const isRetried = phase.kind === "waiting" && phase.isRetry;
+    return isRetried || phase.kind === "incompatible"
+      ? { ...entry, phase: { kind: "due" } }
+      : entry;
+  });
   return { ...state, entries };
-}
-
-function replaced(state: ReconcileState, entry: Entry): ReconcileState {
-  const key = wishKey(entry.instruction);
-  const entries = state.entries.map((other) =>
-    wishKey(other.instruction) === key ? entry : other,
-  );
-  return { ...state, entries };
-}
-
-function wishOf(entry: Entry): Wish {
-  return { job: entry.instruction.job, revision: entry.instruction.revision };
 }
 
 function bySequence(one: Instruction, other: Instruction): number {

@@ -12,6 +12,21 @@ export function rendezvousRank(
   return peers.filter((peer) => peer !== self && weight(peer, topic) > own).length;
 }
 
+/** Neighbours that a fetching node dials beside the DP (distribution 5.4). */
+export const NEIGHBOUR_COUNT = 12;
+/** In a site up to this size the neighbours that a node has found so far are the site. */
+const SMALL_SITE_SIZE = 16;
+
+/**
+ * Position in the whole site of the one that is `rank`-th among the peers that joined it: they are a
+ * sample of a larger site, and at the beginning a small one.
+ */
+export function rankInSite(rank: number, joinedCount: number, siteSize: number): number {
+  const isSample = siteSize > SMALL_SITE_SIZE || joinedCount >= NEIGHBOUR_COUNT;
+  const scale = isSample ? Math.max(1, siteSize / (joinedCount + 1)) : 1;
+  return Math.round(rank * scale);
+}
+
 /** The `count` peers that `self` connects to: pseudo-random, stable, different for every node. */
 export function chosenNeighbours(
   self: EndpointId,

@@ -11,7 +11,7 @@ import {
 } from "../../protocol/exchange.ts";
 import type { SwarmTag } from "../../protocol/ids.ts";
 import { FRAGMENT_WIRE_MAX_BYTES } from "../../protocol/limits.ts";
-import { Inbox } from "./stream-io.ts";
+import { Inbox, joined } from "./stream-io.ts";
 
 /** `lost`: the stream ended before the answer. */
 export type BulkAnswer =
@@ -67,7 +67,7 @@ export class BulkClient {
     for (;;) {
       const head = await inbox.take(BULK_HEADER_BYTES);
       if (head === undefined) return;
-      const header = decodeBulkHeader(Buffer.from(head.subarray()));
+      const header = decodeBulkHeader(joined(head));
       const resolve = this.waiting.get(header.id);
       if (resolve === undefined) throw new Error("an answer that nobody asked for");
       this.waiting.delete(header.id);
@@ -76,7 +76,7 @@ export class BulkClient {
         continue;
       }
       const payload = await this.payload(inbox, header.payloadBytes, resolve);
-      resolve({ kind: "ok", bytes: Buffer.from(payload.subarray()) });
+      resolve({ kind: "ok", bytes: joined(payload) });
     }
   }
 
@@ -95,6 +95,21 @@ export class BulkClient {
     this.stream = undefined;
     for (const resolve of this.waiting.values()) resolve({ kind: "lost" });
     this.waiting.clear();
+  }
+}
+
+/** A frozen peer answers never: what waits for it must not keep others from closing. */
+export async function lostOnAbort(
+  answer: Promise<BulkAnswer>,
+  signal: AbortSignal,
+): Promise<BulkAnswer> {
+  const stopped = Promise.withResolvers<BulkAnswer>();
+  const onStop = (): void => stopped.resolve({ kind: "lost" });
+  signal.addEventListener("abort", onStop, { once: true });
+  try {
+    return await Promise.race([answer, stopped.promise]);
+  } finally {
+    signal.removeEventListener("abort", onStop);
   }
 }
 

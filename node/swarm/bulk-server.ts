@@ -11,19 +11,28 @@ import { drained, Inbox } from "./stream-io.ts";
 
 /** Requests one peer may have queued here, in bytes: far more than its window. */
 const QUEUE_MAX_BYTES = 64 * BULK_REQUEST_BYTES;
-/** Peers served at the same moment (distribution 5.4). */
-const UPLOAD_SLOTS = 8;
-
 /** The wire bytes of a fragment that this node has; undefined otherwise. */
 export type ReadFragment = (request: BulkRequest) => Promise<Buffer | undefined>;
 
+/** How much is served (distribution 5.4); it may change at any time. */
+export interface UploadLimits {
+  /** Peers served at the same moment; 0: only what is owed, to one at a time. */
+  readonly uploadSlots: number;
+  /** Resolves when so many bytes may be sent. */
+  upload(sizeBytes: number): Promise<void>;
+  /** Fetched over the line by this node, so that nobody else has it. */
+  isOwed(request: BulkRequest): boolean;
+}
+
 export class BulkServer {
   private readonly read: ReadFragment;
+  private readonly limits: UploadLimits;
   private readonly queue: (() => void)[] = [];
   private busySlots = 0;
 
-  constructor(read: ReadFragment) {
+  constructor(read: ReadFragment, limits: UploadLimits) {
     this.read = read;
+    this.limits = limits;
   }
 
   /** Serves until the peer closes the stream. Rejects when the stream breaks. */
@@ -44,9 +53,12 @@ export class BulkServer {
   }
 
   private async answer(stream: Stream, request: BulkRequest): Promise<void> {
-    const bytes = await this.read(request);
-    const status = bytes === undefined ? "absent" : "ok";
+    const isRefused = this.limits.uploadSlots === 0 && !this.limits.isOwed(request);
+    const bytes = isRefused ? undefined : await this.read(request);
+    const absence = isRefused ? "busy" : "absent";
+    const status = bytes === undefined ? absence : "ok";
     const payloadBytes = bytes?.length ?? 0;
+    await this.limits.upload(payloadBytes);
     const header = encodeBulkHeader({ id: request.id, status, payloadBytes });
     // Header and payload as one send: writes of a whole fragment cost half the CPU of 64 KiB ones.
     const frame = bytes === undefined ? header : new Uint8ArrayList(header, bytes);
@@ -54,7 +66,7 @@ export class BulkServer {
   }
 
   private async slot(): Promise<void> {
-    if (this.busySlots < UPLOAD_SLOTS) {
+    if (this.busySlots < Math.max(this.limits.uploadSlots, 1)) {
       this.busySlots++;
       return;
     }

@@ -7,12 +7,10 @@ import { DeployError } from "../../protocol/errors.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { ControlMessage } from "../../protocol/exchange.ts";
 import type { Refusal, SwarmPlace } from "../content/ports.ts";
-import { chosenNeighbours } from "../core/rendezvous.ts";
+import { chosenNeighbours, NEIGHBOUR_COUNT } from "../core/rendezvous.ts";
 import { Session, type OwnHello } from "./session.ts";
 import { TaskSet } from "./task-set.ts";
 
-/** Neighbours dialled beside the DP (distribution 5.4). */
-export const NEIGHBOUR_COUNT = 12;
 /** The one with the larger id leaves the first move to the other. */
 const SECOND_MOVE_MS = 700;
 const REDIAL_MIN_MS = 1000;

@@ -2,7 +2,8 @@
  * One package in the exchange: drives the scheduler with what peers, the origin and the disk answer, and
  * carries out what it decides. Every fragment is hashed before it is announced, served or stored.
  */
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
+import { Bitmap } from "../../protocol/bitmap.ts";
 import type { SourceBytes } from "../../protocol/check-in.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import type { ControlMessage } from "../../protocol/exchange.ts";
@@ -15,8 +16,10 @@ import {
   type SchedulerEvent,
 } from "../core/scheduler.ts";
 import type { LeaseWish, WanPlace } from "../core/wan-policy.ts";
-import type { BulkAnswer } from "./bulk-client.ts";
+import { lostOnAbort, type BulkAnswer } from "./bulk-client.ts";
+import { ByteTally } from "./byte-tally.ts";
 import { FragmentCatalog } from "./fragment-catalog.ts";
+import { FragmentWish } from "./fragment-wish.ts";
 import type { RecentFragments } from "./recent-fragments.ts";
 import { TaskSet } from "./task-set.ts";
 
@@ -42,6 +45,7 @@ export interface PackagePorts {
 interface Waiter {
   /** Totals when it began; undefined where another waiter already counts what is fetched. */
   readonly before: SourceBytes | undefined;
+  readonly wish: FragmentWish;
   readonly onProgress: (progress: FetchProgress) => void;
   readonly resolve: (progress: FetchProgress) => void;
   readonly reject: (error: unknown) => void;
@@ -50,17 +54,19 @@ interface Waiter {
 export class PackageSwarm {
   readonly item: SwarmItem;
   private readonly ports: PackagePorts;
-  private readonly catalog: FragmentCatalog;
+  readonly catalog: FragmentCatalog;
   private readonly scheduler: Scheduler;
   private readonly stop = new AbortController();
   private readonly tasks = new TaskSet((error) => this.fail(error));
   private readonly waiters = new Set<Waiter>();
-  private readonly bytes = { local: 0, peer: 0, dp: 0, origin: 0 };
+  private readonly bytes = new ByteTally();
   private readonly writes = new Set<Promise<void>>();
+  private readonly unwritten = new Set<Digest>();
   private unwrittenBytes = 0;
-  private doneBytes = 0;
-  private isWanted = false;
-  private isComplete = false;
+  /** What any fetch so far has asked for, and what is only taken from neighbours. */
+  private readonly wanted: Bitmap;
+  private readonly welcome: Bitmap;
+  private lingerUntilMs = 0;
   private timer: NodeJS.Timeout | undefined;
 
   constructor(item: SwarmItem, place: WanPlace, seed: number, ports: PackagePorts) {
@@ -74,6 +80,8 @@ export class PackageSwarm {
     this.item = item;
     this.ports = ports;
     this.catalog = new FragmentCatalog(content);
+    this.wanted = new Bitmap(this.catalog.count);
+    this.welcome = new Bitmap(this.catalog.count);
     this.scheduler = new Scheduler(this.catalog.count, place, seed, ports.nowMs());
   }
 
@@ -81,47 +89,71 @@ export class PackageSwarm {
     return this.scheduler.have;
   }
 
+  /** What a JOIN says: a DP offers its fragments instead of showing them. */
+  get claims() {
+    return this.scheduler.claims;
+  }
+
   /** Peers that hold or fetch the package. */
   get neighbours(): readonly EndpointId[] {
     return this.scheduler.peers;
   }
 
+  isNearby(index: number): boolean {
+    return this.scheduler.isNearby(index);
+  }
+
   get isFetching(): boolean {
-    return this.waiters.size > 0 && !this.isComplete;
+    return this.waiters.size > 0;
+  }
+
+  /** Whether all that was ever asked for is here. */
+  get isSated(): boolean {
+    return new FragmentWish(this.wanted, this.have).isMet;
   }
 
   /** Takes stock of the fragment store. Must be awaited once before anything else. */
   async open(): Promise<void> {
-    this.takeStock(range(0, this.catalog.pageCount));
+    this.takeStock();
     await this.loadIndex();
   }
 
+  /** Brings what `item` wants; resolves when it is on this node's disk. */
   async fetch(
+    item: SwarmItem,
     signal: AbortSignal,
     onProgress: (progress: FetchProgress) => void,
   ): Promise<FetchProgress> {
     signal.throwIfAborted();
-    if (this.isComplete) this.missVanished();
-    if (this.isComplete) return this.progress(undefined);
-    this.isWanted = true;
-    this.wish();
-    this.timer ??= setInterval(() => this.step({ type: "tick" }), TICK_MS);
+    if (!this.isFetching) this.missVanished();
+    const wanted = item.wanted ?? this.catalog.allContent();
+    const wish = new FragmentWish(wanted, this.have);
+    this.want(wanted, item.welcome);
+    if (wish.isMet) {
+      // All fragments count as stored only after the last writes.
+      await Promise.all(this.writes);
+      return this.bytes.progress(undefined);
+    }
+    this.keepTicking();
     return new Promise<FetchProgress>((resolve, reject) => {
       const isCounted = [...this.waiters].some((other) => other.before !== undefined);
-      const before = isCounted ? undefined : { ...this.bytes };
-      const waiter: Waiter = { before, onProgress, resolve, reject };
+      const before = isCounted ? undefined : this.bytes.totals;
+      const waiter: Waiter = { before, wish, onProgress, resolve, reject };
       this.waiters.add(waiter);
       const onAbort = () => {
         this.waiters.delete(waiter);
         reject(signal.reason);
       };
       signal.addEventListener("abort", onAbort, { once: true });
-      onProgress(this.progress(before));
+      onProgress(this.bytes.progress(before));
     });
   }
 
   step(event: SchedulerEvent): void {
     if (this.stop.signal.aborted) return;
+    // What others have fetched is news for a DP that only waits for it.
+    const isNews = event.type === "peerHas" || event.type === "peerJoined";
+    if (isNews && this.welcome.count > 0) this.keepTicking();
     for (const effect of this.scheduler.step(event, this.ports.nowMs())) this.perform(effect);
   }
 
@@ -157,9 +189,8 @@ export class PackageSwarm {
       case "ban":
         this.ports.ban(effect.peer);
         break;
+      // Fetches end by what each of them wants.
       case "complete":
-        this.tasks.run(async () => this.finish());
-        break;
       // The answer of a cancelled request is still welcome when it comes.
       case "cancel":
         break;
@@ -169,7 +200,7 @@ export class PackageSwarm {
   }
 
   private async fromPeer(peer: EndpointId, index: number): Promise<void> {
-    const answer = await this.unlessStopped(this.ports.ask(peer, index));
+    const answer = await lostOnAbort(this.ports.ask(peer, index), this.stop.signal);
     if (answer.kind !== "ok") {
       this.step({ type: "failed", index, source: peer, reason: answer.kind });
       return;
@@ -186,19 +217,6 @@ export class PackageSwarm {
       return;
     }
     await this.keep(index, answer.bytes, peer);
-  }
-
-  /** A frozen peer answers never: what waits for it must not keep the package from closing. */
-  private async unlessStopped(answer: Promise<BulkAnswer>): Promise<BulkAnswer> {
-    const { signal } = this.stop;
-    const stopped = Promise.withResolvers<BulkAnswer>();
-    const onStop = (): void => stopped.resolve({ kind: "lost" });
-    signal.addEventListener("abort", onStop, { once: true });
-    try {
-      return await Promise.race([answer, stopped.promise]);
-    } finally {
-      signal.removeEventListener("abort", onStop);
-    }
   }
 
   private async fromOrigin(index: number, token: string): Promise<void> {
@@ -250,111 +268,122 @@ export class PackageSwarm {
     if (this.unwrittenBytes > UNWRITTEN_MAX_BYTES) await writing;
     this.count(bytes.length, source);
     this.step({ type: "arrived", index, source });
+    this.arrived([index]);
     await writing;
-    if (index < this.catalog.pageCount) await this.loadIndex();
-    for (const waiter of this.waiters) waiter.onProgress(this.progress(waiter.before));
+    if (this.catalog.isFragmentPage(index)) await this.loadIndex();
+    for (const waiter of this.waiters) waiter.onProgress(this.bytes.progress(waiter.before));
   }
 
   private async write(digest: Digest, bytes: Buffer): Promise<void> {
     const writing = this.ports.store.write(digest, bytes);
     this.writes.add(writing);
+    this.unwritten.add(digest);
     this.unwrittenBytes += bytes.length;
     try {
       await writing;
     } finally {
       this.writes.delete(writing);
+      this.unwritten.delete(digest);
       this.unwrittenBytes -= bytes.length;
     }
   }
 
   private count(sizeBytes: number, source: FragmentSource): void {
-    this.doneBytes += sizeBytes;
-    if (source === "origin") this.bytes.origin += sizeBytes;
-    else if (this.ports.isDp(source)) this.bytes.dp += sizeBytes;
-    else this.bytes.peer += sizeBytes;
+    if (source === "origin") this.bytes.arrived(sizeBytes, "origin");
+    else this.bytes.arrived(sizeBytes, this.ports.isDp(source) ? "dp" : "peer");
   }
 
   private matches(index: number, bytes: Buffer): boolean {
-    return createHash("sha256").update(bytes).digest("hex") === this.catalog.digestOf(index);
+    return hash("sha256", bytes, "hex") === this.catalog.digestOf(index);
   }
 
   private async loadIndex(): Promise<void> {
-    const indices = this.catalog.fragmentPageIndices;
-    if (this.catalog.isLoaded || !indices.every((index) => this.have.has(index))) return;
-    const pages: Buffer[] = [];
-    for (const index of indices) {
-      const page = await this.read(index);
-      if (page === undefined) return;
-      pages.push(page);
+    for (const section of this.catalog.unloaded) {
+      const pages: Buffer[] = [];
+      for (const at of section.fragmentPages.keys()) {
+        const page = await this.read(section.startIndex + at);
+        if (page === undefined) break;
+        pages.push(page);
+      }
+      const isWhole = pages.length === section.fragmentPages.length;
+      // Another fragment page may have arrived while these were read.
+      if (!isWhole || !this.catalog.unloaded.includes(section)) continue;
+      this.catalog.load(section, pages);
+      this.takeStock();
+      this.wish();
     }
-    // Another fragment page may have arrived while these were read.
-    if (this.catalog.isLoaded) return;
-    this.catalog.load(pages);
-    this.takeStock(range(this.catalog.pageCount, this.catalog.count));
+  }
+
+  private want(wanted: Bitmap, welcome: Bitmap | undefined): void {
+    for (let index = 0; index < this.catalog.count; index++) {
+      if (wanted.has(index)) this.wanted.add(index);
+      if (welcome?.has(index) === true) this.welcome.add(index);
+    }
     this.wish();
   }
 
   /** What has a digest may be fetched; a package that is only served wants nothing. */
   private wish(): void {
-    if (!this.isWanted) return;
-    const end = this.catalog.isLoaded ? this.catalog.count : this.catalog.pageCount;
-    this.step({ type: "known", indices: range(0, end) });
+    const known = this.catalog.known.map(({ index }) => index);
+    const welcome = known.filter((index) => this.welcome.has(index) && !this.wanted.has(index));
+    this.step({ type: "known", indices: welcome, isLanOnly: true });
+    this.step({ type: "known", indices: known.filter((index) => this.wanted.has(index)) });
   }
 
-  private takeStock(indices: Iterable<number>): void {
-    const found = [...indices].filter((index) => {
-      const digest = this.catalog.digestOf(index);
-      return digest !== undefined && this.ports.store.has(digest) && !this.have.has(index);
-    });
-    for (const index of found) {
-      this.bytes.local += this.catalog.sizeOf(index);
-      this.doneBytes += this.catalog.sizeOf(index);
-    }
+  private takeStock(): void {
+    const found = this.catalog.known
+      .filter(({ index, digest }) => this.ports.store.has(digest) && !this.have.has(index))
+      .map(({ index }) => index);
+    for (const index of found) this.bytes.found(this.catalog.sizeOf(index));
     this.step({ type: "found", indices: found });
+    this.arrived(found);
   }
 
-  /** What was complete may have rotted on disk since (trust S11): that is fetched again. */
-  private missVanished(): void {
-    const vanished = [...range(0, this.catalog.count)].filter((index) => {
-      const digest = this.catalog.digestOf(index);
-      return digest !== undefined && !this.ports.store.has(digest);
-    });
+  /** Ends the fetches that have all they want. */
+  private arrived(indices: readonly number[]): void {
+    for (const waiter of this.waiters) {
+      for (const index of indices) waiter.wish.arrived(index);
+      if (waiter.wish.isMet) this.tasks.run(async () => this.finish(waiter));
+    }
+  }
+
+  /** Ticks while something is fetched, and a while longer. */
+  private keepTicking(): void {
+    this.lingerUntilMs = this.ports.nowMs() + LINGER_MS;
+    this.timer ??= setInterval(() => {
+      if (this.waiters.size === 0 && this.ports.nowMs() > this.lingerUntilMs) {
+        clearInterval(this.timer);
+        this.timer = undefined;
+      }
+      this.step({ type: "tick" });
+    }, TICK_MS);
+  }
+
+  /** What was here may have rotted on disk since (trust S11): that is fetched again. */
+  missVanished(): void {
+    const vanished = this.catalog.known
+      .filter(({ digest }) => !this.ports.store.has(digest) && !this.unwritten.has(digest))
+      .map(({ index }) => index)
+      .filter((index) => this.have.has(index));
     if (vanished.length === 0) return;
-    for (const index of vanished) this.doneBytes -= this.catalog.sizeOf(index);
-    this.isComplete = false;
-    clearInterval(this.timer);
-    this.timer = undefined;
+    for (const index of vanished) {
+      this.bytes.lost(this.catalog.sizeOf(index));
+      for (const { wish } of this.waiters) wish.lost(index);
+    }
     this.step({ type: "vanished", indices: vanished });
   }
 
-  private async finish(): Promise<void> {
+  private async finish(waiter: Waiter): Promise<void> {
     // All fragments count as stored only after the last writes.
     await Promise.all(this.writes);
-    this.isComplete = true;
-    for (const waiter of this.waiters) waiter.resolve(this.progress(waiter.before));
-    this.waiters.clear();
-    const { timer } = this;
-    setTimeout(() => clearInterval(timer), LINGER_MS).unref();
+    // Withdrawn, ended by another arrival, or evicted again, while the disk was busy.
+    if (!waiter.wish.isMet || !this.waiters.delete(waiter)) return;
+    this.lingerUntilMs = this.ports.nowMs() + LINGER_MS;
+    waiter.resolve(this.bytes.progress(waiter.before));
   }
 
   private fail(error: unknown): void {
     for (const waiter of this.waiters) waiter.reject(error);
     this.waiters.clear();
   }
-
-  /** Bytes fetched since `before`; all that was here by then is local. Each byte counts for one job. */
-  private progress(before: SourceBytes | undefined): FetchProgress {
-    const { doneBytes } = this;
-    if (before === undefined) {
-      return { doneBytes, bytes: { local: doneBytes, peer: 0, dp: 0, origin: 0 } };
-    }
-    const peer = this.bytes.peer - before.peer;
-    const dp = this.bytes.dp - before.dp;
-    const origin = this.bytes.origin - before.origin;
-    return { doneBytes, bytes: { local: doneBytes - peer - dp - origin, peer, dp, origin } };
-  }
-}
-
-function* range(from: number, to: number): Generator<number> {
-  for (let index = from; index < to; index++) yield index;
 }

@@ -22,12 +22,20 @@ export async function drained(stream: Stream): Promise<void> {
   });
 }
 
+/** The bytes in one piece: joined where they came in several, and never copied twice. */
+export function joined(list: Uint8ArrayList): Buffer {
+  const { buffer, byteOffset, byteLength } = list.subarray();
+  return Buffer.from(buffer, byteOffset, byteLength);
+}
+
 /** Exact-length reads without joining buffers; pauses the sender above `highBytes`. */
 export class Inbox {
   private readonly stream: Stream;
   private readonly highBytes: number;
   private readonly list = new Uint8ArrayList();
   private wake: (() => void) | undefined;
+  /** How many bytes the reader waits for: it is not woken for less. */
+  private neededBytes = 0;
   private failure: Error | undefined;
   private isOver = false;
 
@@ -37,7 +45,7 @@ export class Inbox {
     stream.addEventListener("message", (event) => {
       this.list.append(event.data);
       // A pause inside the handler is undone by a resume that is still running: wait one microtask.
-      if (this.list.byteLength > this.highBytes) queueMicrotask(() => this.pauseIfFull());
+      if (this.isFull) queueMicrotask(() => this.pauseIfFull());
       this.changed();
     });
     stream.addEventListener("end", () => this.changed());
@@ -58,10 +66,12 @@ export class Inbox {
       }
       if (this.stream.readStatus === "paused") this.stream.resume();
       else {
+        this.neededBytes = count;
         await new Promise<void>((resolve) => {
           this.wake = resolve;
         });
         this.wake = undefined;
+        this.neededBytes = 0;
       }
     }
     const out = this.list.sublist(0, count);
@@ -73,14 +83,17 @@ export class Inbox {
   }
 
   private pauseIfFull(): void {
-    if (this.list.byteLength > this.highBytes && this.stream.readStatus === "readable") {
-      this.stream.pause();
-    }
+    if (this.isFull && this.stream.readStatus === "readable") this.stream.pause();
+  }
+
+  /** What a reader waits for must come in, however long it is. */
+  private get isFull(): boolean {
+    return this.list.byteLength > Math.max(this.highBytes, this.neededBytes);
   }
 
   private changed(): void {
     if (this.stream.readableEnded && this.stream.readBufferLength === 0) this.isOver = true;
-    this.wake?.();
+    if (this.isOver || this.list.byteLength >= this.neededBytes) this.wake?.();
   }
 }
 
@@ -95,5 +108,5 @@ export async function takeFrame(inbox: Inbox, maxBytes: number): Promise<Buffer 
   }
   if (length > maxBytes) throw new Error(`a frame of ${length} bytes is too large`);
   const body = length === 0 ? undefined : await inbox.take(length);
-  return Buffer.from(body?.subarray() ?? []);
+  return body === undefined ? Buffer.alloc(0) : joined(body);
 }

@@ -1,31 +1,34 @@
 /**
- * The node's side of the exchange over real libp2p: TCP, noise, yamux. The only room that imports libp2p.
+ * The node's side of the exchange over real libp2p: TCP, TLS or noise, yamux. The only room that imports libp2p.
  * Decisions are the scheduler's; sessions are the neighbourhood's; packages drive themselves.
  */
 import { createHash } from "node:crypto";
 import { noise } from "@chainsafe/libp2p-noise";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
-import { tcp } from "@libp2p/tcp";
 import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
 import { createLibp2p, type Libp2p } from "libp2p";
 import { BULK_PROTOCOL, CONTROL_PROTOCOL, type ControlMessage } from "../../protocol/exchange.ts";
 import { parseEndpointId, type EndpointId, type SwarmTag } from "../../protocol/ids.ts";
 import type {
+  ExchangeManners,
   FetchProgress,
   Swarm,
   SwarmItem,
   SwarmPlace,
   SwarmSettings,
 } from "../content/ports.ts";
-import { rendezvousRank } from "../core/rendezvous.ts";
+import { rankInSite, rendezvousRank } from "../core/rendezvous.ts";
 import type { WanPlace } from "../core/wan-policy.ts";
 import { BulkServer } from "./bulk-server.ts";
+import { leaveEvicted, type GoneDigests } from "./evicted-packages.ts";
+import { guardedPorts, NO_LIMITS, OwedFragments } from "./guarded-ports.ts";
 import { SiteDiscovery } from "./mdns.ts";
-import { NEIGHBOUR_COUNT, Neighbourhood } from "./neighbourhood.ts";
+import { Neighbourhood } from "./neighbourhood.ts";
 import { PackageSwarm, type PackagePorts } from "./package-swarm.ts";
 import { RecentFragments } from "./recent-fragments.ts";
 import type { Session } from "./session.ts";
+import { siteTransport } from "./site-transport.ts";
 import { TaskSet } from "./task-set.ts";
 
 const REACH_EVERY_MS = 1000;
@@ -40,7 +43,8 @@ export async function createSwarm(settings: SwarmSettings): Promise<Swarm> {
   const libp2p = await createLibp2p({
     privateKey: await generateKeyPairFromSeed("Ed25519", settings.seed),
     addresses: { listen: [...settings.listen] },
-    transports: [tcp()],
+    transports: [siteTransport(settings.seed)],
+    // For peers that do not speak TLS; between two of these nodes TLS is used.
     connectionEncrypters: [noise()],
     streamMuxers: [
       yamux({ streamOptions: { maxStreamWindowSize: 2 << 20, maxReadBufferLength: 16 << 20 } }),
@@ -71,10 +75,13 @@ class LibSwarm implements Swarm {
   private readonly ready: Promise<void>;
   private readonly timer: NodeJS.Timeout;
   private readonly news = new Set<SwarmTag>();
+  private readonly owed = new OwedFragments();
+  private readonly manners: ExchangeManners;
   private current: SwarmPlace | undefined;
 
   constructor(settings: SwarmSettings, libp2p: Libp2p) {
     this.settings = settings;
+    this.manners = settings.manners ?? NO_LIMITS;
     this.libp2p = libp2p;
     this.self = parseEndpointId(libp2p.peerId.toString());
     this.neighbourhood = new Neighbourhood({
@@ -126,20 +133,30 @@ class LibSwarm implements Swarm {
     onProgress: (progress: FetchProgress) => void,
   ): Promise<FetchProgress> {
     const swarm = await this.opened(item);
-    const result = swarm.fetch(signal, onProgress);
+    const result = swarm.fetch(item, signal, onProgress);
     for (const session of this.neighbourhood.all()) this.join(session, swarm, false);
     this.reach();
     try {
       return await result;
     } catch (error) {
       // Given up: nothing of it may use the line any more. A later fetch resumes from the disk.
-      if (!swarm.isFetching && !swarm.have.isFull) await this.leave(swarm);
+      if (!swarm.isFetching && !swarm.isSated) await this.leave(swarm);
       throw error;
     }
   }
 
+  isNearby(item: SwarmItem, index: number): boolean {
+    return this.packages.get(item.swarm)?.isNearby(index) ?? false;
+  }
+
   async serve(item: SwarmItem): Promise<void> {
     await this.opened(item);
+  }
+
+  evicted(gone: GoneDigests): void {
+    const leave = async (swarm: PackageSwarm): Promise<void> => this.leave(swarm);
+    const ports = { leave, origin: this.settings.origin };
+    this.tasks.run(async () => leaveEvicted(this.packages.values(), gone, ports));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -152,8 +169,16 @@ class LibSwarm implements Swarm {
   }
 
   private async handleProtocols(): Promise<void> {
-    const server = new BulkServer(async ({ swarm, index }) =>
-      this.packages.get(swarm)?.read(index),
+    const { manners, owed } = this;
+    const server = new BulkServer(
+      async ({ swarm, index }) => this.packages.get(swarm)?.read(index),
+      {
+        get uploadSlots() {
+          return manners.uploadSlots;
+        },
+        upload: async (sizeBytes) => manners.upload(sizeBytes),
+        isOwed: (request) => owed.has(request),
+      },
     );
     await this.libp2p.handle(
       CONTROL_PROTOCOL,
@@ -221,7 +246,7 @@ class LibSwarm implements Swarm {
 
   private portsOf(item: SwarmItem): PackagePorts {
     const { store, origin, onRefusal } = this.settings;
-    return {
+    const ports: PackagePorts = {
       store,
       origin,
       recent: this.recent,
@@ -233,16 +258,26 @@ class LibSwarm implements Swarm {
       onRefusal,
       nowMs: monotonicMs,
     };
+    const isHere = (index: number): boolean =>
+      this.packages.get(item.swarm)?.have.has(index) ?? false;
+    return guardedPorts(item, ports, { manners: this.manners, owed: this.owed, isHere });
   }
 
   /** Ranked among those that fetch with it: who is absent or asleep keeps nobody waiting. */
   private wanPlace(place: SwarmPlace, topic: string, joined: readonly EndpointId[]): WanPlace {
     const siteSize = place.roster.peers.length + 1;
-    const rank = rendezvousRank(this.self, joined, `${topic}\n${place.roster.epoch}`);
-    // With all places taken, the neighbours are a sample of a larger site.
-    const isSample = joined.length >= NEIGHBOUR_COUNT && siteSize > joined.length + 1;
-    const scale = isSample ? siteSize / (joined.length + 1) : 1;
-    return { role: place.role, dp: place.dp?.endpoint, rank: Math.round(rank * scale), siteSize };
+    const rank = rankInSite(this.leaseRank(place, topic, joined), joined.length, siteSize);
+    return { role: place.role, dp: place.dp?.endpoint, rank, siteSize };
+  }
+
+  /** Whoever can pass on what it fetches comes first. */
+  private leaseRank(place: SwarmPlace, topic: string, joined: readonly EndpointId[]): number {
+    if (this.manners.uploadSlots === 0) return joined.length;
+    const silent = new Set(
+      place.roster.peers.filter((peer) => peer.isSharing === false).map((peer) => peer.endpoint),
+    );
+    const sharing = joined.filter((peer) => !silent.has(peer));
+    return rendezvousRank(this.self, sharing, `${topic}\n${place.roster.epoch}`);
   }
 
   private rank(swarm: PackageSwarm): void {
@@ -300,7 +335,7 @@ class LibSwarm implements Swarm {
   }
 
   private join(session: Session, swarm: PackageSwarm, isAnswer: boolean): void {
-    session.send({ type: "join", swarm: swarm.item.swarm, isAnswer, have: swarm.have });
+    session.send({ type: "join", swarm: swarm.item.swarm, isAnswer, have: swarm.claims });
   }
 
   private message(session: Session, message: ControlMessage): void {

@@ -132,6 +132,11 @@ export class TrustStore implements AsyncDisposable {
     return this.#pinned().view.instructions;
   }
 
+  /** The latest instant that the coordinator has signed for this node (trust M19). */
+  signedMs(): number {
+    return this.#pinned().state.floors.timeMs;
+  }
+
   roster(): Roster | undefined {
     return this.#pinned().state.roster?.statement;
   }

@@ -5,7 +5,12 @@
 import { randomBytes } from "node:crypto";
 import { setTimeout as pause } from "node:timers/promises";
 import type { Logger } from "pino";
-import { parseCheckInAnswer, type CheckInRequest } from "../../protocol/check-in.ts";
+import {
+  parseCheckInAnswer,
+  type CacheUse,
+  type CheckInRequest,
+  type SystemFacts,
+} from "../../protocol/check-in.ts";
 import { signStatement } from "../../protocol/dsse.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import { readJson } from "../../protocol/json.ts";
@@ -17,6 +22,7 @@ import { backoffMs, jitteredMs } from "../core/backoff.ts";
 import type { AcceptResult, TrustStore } from "../trust/trust-store.ts";
 import { refusalError, type CoordinatorClient } from "./coordinator-client.ts";
 import type { Identity } from "./identity.ts";
+import type { Manners } from "./manners.ts";
 import type { Session } from "./session.ts";
 
 export type Accepted = Extract<AcceptResult, { kind: "accepted" }>;
@@ -33,6 +39,9 @@ export interface CheckInSettings {
   readonly nodeVersion: string;
   readonly intervalMs: number;
   readonly isDp: () => boolean;
+  readonly system?: () => Promise<SystemFacts>;
+  readonly manners?: Pick<Manners, "refresh" | "wastedBytes">;
+  readonly cache?: { readonly use: CacheUse };
   /** In the order of the check-ins; the next one waits for it. */
   readonly onAccepted: (accepted: Accepted, facts: LocationFacts) => Promise<void>;
   readonly onRefusal: (refusal: Refusal) => void;
@@ -149,6 +158,9 @@ export class CheckIn {
 
   async #request(facts: LocationFacts): Promise<CheckInRequest> {
     const { journal, trust, session, identity } = this.#settings;
+    const { manners } = this.#settings;
+    const sharing = await manners?.refresh();
+    const system = await this.#settings.system?.();
     const counter = journal.state.counter + 1;
     await journal.append({ type: "counter", counter });
     return {
@@ -163,6 +175,10 @@ export class CheckIn {
       nodeVersion: this.#settings.nodeVersion,
       held: { ...trust.held(), sessionMs: session.notAfterMs },
       bytes: journal.state.bytes,
+      ...(system === undefined ? {} : { system }),
+      ...(sharing === undefined ? {} : { sharing }),
+      ...(manners === undefined ? {} : { wasted: manners.wastedBytes }),
+      ...(this.#settings.cache === undefined ? {} : { cache: this.#settings.cache.use }),
     };
   }
 }

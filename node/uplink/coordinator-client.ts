@@ -15,12 +15,17 @@ import { retryAfterMs } from "../core/backoff.ts";
 const HEADERS_TIMEOUT_MS = 30_000;
 /** Between two parts of a body. */
 const BODY_TIMEOUT_MS = 30_000;
-/** Whole request; a fragment of 4 MiB takes this long on a line of 0.3 Mbit/s. */
+/** Whole request. */
 const REQUEST_TIMEOUT_MS = 120_000;
+/** A fragment of 4 MiB at the 16 kB/s that background traffic never falls below, and some more. */
+const BULK_TIMEOUT_MS = 400_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Answers that are not 2xx carry a code and a sentence. */
 const ERROR_MAX_BYTES = 16 * 1024;
-const CONNECTIONS = 4;
+/** Check-ins, leases and reports never wait behind a fragment that comes slowly. */
+const CONNECTIONS = { control: 4, bulk: 8, probe: 1 } as const;
+
+type Lane = keyof typeof CONNECTIONS;
 
 export interface CoordinatorRequest {
   readonly method: "GET" | "POST";
@@ -29,6 +34,8 @@ export interface CoordinatorRequest {
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly limitBytes: number;
+  /** Connections of their own: for fragments, which may take long, and for measurements. */
+  readonly lane?: Exclude<Lane, "control">;
   readonly signal: AbortSignal;
 }
 
@@ -59,19 +66,29 @@ export interface ClientSettings {
 }
 
 export function createCoordinatorClient(settings: ClientSettings): CoordinatorClient {
-  const { origin, pathname } = new URL(settings.url);
-  const pool = new Pool(origin, {
-    connections: CONNECTIONS,
+  const basePath = new URL(settings.url).pathname.replace(/\/$/u, "");
+  const pools: Readonly<Record<Lane, Pool>> = {
+    control: poolOf(settings, CONNECTIONS.control),
+    bulk: poolOf(settings, CONNECTIONS.bulk),
+    probe: poolOf(settings, CONNECTIONS.probe),
+  };
+  return {
+    request: async (request) =>
+      sentRequest(pools[request.lane ?? "control"], settings.url, basePath, request),
+    [Symbol.asyncDispose]: async () => {
+      await Promise.all(Object.values(pools).map(async (pool) => pool.destroy()));
+    },
+  };
+}
+
+function poolOf(settings: ClientSettings, connections: number): Pool {
+  return new Pool(new URL(settings.url).origin, {
+    connections,
     connect: { timeout: CONNECT_TIMEOUT_MS, ...pinnedTls(settings.fleet.tlsCertificate) },
     ...(settings.localAddress === undefined ? {} : { localAddress: settings.localAddress }),
     headersTimeout: HEADERS_TIMEOUT_MS,
     bodyTimeout: BODY_TIMEOUT_MS,
   });
-  const basePath = pathname.replace(/\/$/u, "");
-  return {
-    request: async (request) => sentRequest(pool, settings.url, basePath, request),
-    [Symbol.asyncDispose]: async () => pool.destroy(),
-  };
 }
 
 /** The refusal as an exception; 5xx and 429 may pass by themselves. */
@@ -112,7 +129,8 @@ async function sentRequest(
   request: CoordinatorRequest,
 ): Promise<CoordinatorAnswer> {
   const { body, limitBytes } = request;
-  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(REQUEST_TIMEOUT_MS)]);
+  const timeoutMs = request.lane === "bulk" ? BULK_TIMEOUT_MS : REQUEST_TIMEOUT_MS;
+  const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeoutMs)]);
   try {
     const response = await pool.request({
       method: request.method,
@@ -148,15 +166,20 @@ export async function boundedBody(
     response.body.on("error", () => undefined).destroy();
     throw new DeployError("DOCUMENT_INVALID", { what, problem: "it has a content encoding" });
   }
-  const parts: Buffer[] = [];
+  // One buffer of the announced size: the parts of large fragments beside their sum take the space twice.
+  const announcedBytes = Number(response.headers["content-length"]) || 0;
+  let body = Buffer.allocUnsafe(Math.min(Math.max(0, announcedBytes), limitBytes));
   let sizeBytes = 0;
   for await (const part of response.body) {
     if (!Buffer.isBuffer(part)) continue;
-    sizeBytes += part.length;
-    if (sizeBytes > limitBytes) throw new DeployError("DOCUMENT_TOO_LARGE", { what, limitBytes });
-    parts.push(part);
+    const neededBytes = sizeBytes + part.length;
+    if (neededBytes > limitBytes) throw new DeployError("DOCUMENT_TOO_LARGE", { what, limitBytes });
+    if (neededBytes > body.length) {
+      body = Buffer.concat([body.subarray(0, sizeBytes)], Math.max(neededBytes, 2 * body.length));
+    }
+    sizeBytes += part.copy(body, sizeBytes);
   }
-  return Buffer.concat(parts);
+  return body.subarray(0, sizeBytes);
 }
 
 function refusalOf(response: Dispatcher.ResponseData, body: Buffer): CoordinatorRefusal {

@@ -7,15 +7,26 @@ import { parseLeaseAnswer } from "../../protocol/lease.ts";
 import { FRAGMENT_WIRE_MAX_BYTES, MANIFEST_MAX_BYTES } from "../../protocol/limits.ts";
 import type { FetchManifest } from "../content/manifest-source.ts";
 import type { Origin } from "../content/ports.ts";
-import { bodyOf } from "./coordinator-client.ts";
+import { bodyOf, type CoordinatorAnswer } from "./coordinator-client.ts";
+import type { LineProbe } from "./line-probe.ts";
+import type { Manners } from "./manners.ts";
 import type { Session } from "./session.ts";
 
 /** 32 grants and 32 refusals of about 400 bytes. */
 const LEASE_ANSWER_MAX_BYTES = 64 * 1024;
 
-export function createOrigin(session: Session, url: string): Origin {
+/** How this node uses its site's line; without it a transfer begins at any time and nothing is measured. */
+export interface LineUse {
+  readonly manners: Pick<Manners, "lineClosedForMs" | "download">;
+  readonly probe: Pick<LineProbe, "turn" | "during">;
+}
+
+export function createOrigin(session: Session, url: string, line?: LineUse): Origin {
   return {
     lease: async (request, signal) => {
+      const closedMs = Math.ceil(line?.manners.lineClosedForMs() ?? 0);
+      // What is under way ends; nothing new begins outside the hours.
+      if (closedMs > 0) return { grants: [], leased: [], retryAfterMs: closedMs };
       const answer = await session.request({
         method: "POST",
         path: "/v1/leases",
@@ -24,17 +35,24 @@ export function createOrigin(session: Session, url: string): Origin {
         signal,
       });
       const body = bodyOf("leases", url, answer);
-      return parseLeaseAnswer(readJson("the lease answer", body, LEASE_ANSWER_MAX_BYTES));
+      const leases = parseLeaseAnswer(readJson("the lease answer", body, LEASE_ANSWER_MAX_BYTES));
+      line?.probe.turn(leases.isBackground === true);
+      return leases;
     },
     fragment: async (digest, token, signal) => {
-      const answer = await session.request({
-        method: "GET",
-        path: `/v1/fragments/${digest}`,
-        headers: { "x-branchline-lease": token },
-        limitBytes: FRAGMENT_WIRE_MAX_BYTES,
-        signal,
-      });
-      return bodyOf("a fragment", url, answer);
+      const transfer = async (): Promise<CoordinatorAnswer> =>
+        session.request({
+          method: "GET",
+          path: `/v1/fragments/${digest}`,
+          headers: { "x-branchline-lease": token },
+          limitBytes: FRAGMENT_WIRE_MAX_BYTES,
+          lane: "bulk",
+          signal,
+        });
+      const answer = await (line === undefined ? transfer() : line.probe.during(transfer));
+      const bytes = bodyOf("a fragment", url, answer);
+      await line?.manners.download(bytes.length);
+      return bytes;
     },
   };
 }

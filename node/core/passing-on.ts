@@ -1,0 +1,58 @@
+/**
+ * Whether what this node fetches over the WAN reaches others. A holder that cannot pass on what it takes
+ * over the line would make the whole site wait for its slow port.
+ */
+
+/** So many untaken fragments, the oldest for so long, are the mark of a slow port. */
+const UNSPREAD_MAX_COUNT = 3;
+const UNSPREAD_MAX_MS = 1000;
+/** One that has passed fragments on may be so far ahead of its peers. */
+const UNSPREAD_PROVEN_COUNT = 12;
+const UNSPREAD_FORGET_MS = 10_000;
+const HEARD_LATELY_MS = 2000;
+
+export class PassingOn {
+  /** Fetched over the WAN and at no neighbour yet, with the time of arrival. */
+  private readonly unspread = new Map<number, number>();
+  private isProven = false;
+  private heardMs = Number.NEGATIVE_INFINITY;
+
+  /** A peer joined, announced or sent something. */
+  heard(nowMs: number): void {
+    this.heardMs = nowMs;
+  }
+
+  /** Came over the WAN, and no neighbour has it. */
+  fetched(index: number, nowMs: number): void {
+    this.unspread.set(index, nowMs);
+  }
+
+  /** A neighbour has it. */
+  taken(index: number): void {
+    if (this.unspread.delete(index)) this.isProven = true;
+  }
+
+  /** Others are to fetch until this node has caught up. */
+  isFailing(nowMs: number): boolean {
+    let oldestMs = nowMs;
+    for (const [index, atMs] of this.unspread) {
+      if (nowMs - atMs > UNSPREAD_FORGET_MS) this.unspread.delete(index);
+      else oldestMs = Math.min(oldestMs, atMs);
+    }
+    const isMuch = this.unspread.size >= UNSPREAD_MAX_COUNT;
+    const isOver = this.isHeeded(nowMs) && isMuch && nowMs - oldestMs >= UNSPREAD_MAX_MS;
+    if (isOver) this.isProven = false;
+    return isOver;
+  }
+
+  /** Whether another fragment may be fetched before one of those here is taken. */
+  mayFetch(nowMs: number): boolean {
+    const most = this.isProven ? UNSPREAD_PROVEN_COUNT : UNSPREAD_MAX_COUNT;
+    return this.unspread.size < most || !this.isHeeded(nowMs);
+  }
+
+  // Neighbours that are silent altogether prove nothing against this node.
+  private isHeeded(nowMs: number): boolean {
+    return nowMs - this.heardMs < HEARD_LATELY_MS;
+  }
+}
