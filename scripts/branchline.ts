@@ -25,15 +25,22 @@ const session: Session = {
   signal: stopping.signal,
   nowMs: () => Date.now(),
 };
-const program = buildProgram(session, await versionText(), async (options) => {
-  const { runNodeCommand } = await import("../node/command.ts");
-  await runNodeCommand(options, {
-    joinToken: environment.variable("BRANCHLINE_JOIN_TOKEN"),
-    logLevel: environment.logLevel,
-    signal: stopping.signal,
-    writeOut: session.terminal.writeOut,
-    writeErr: session.terminal.writeErr,
-  });
+const surroundings = {
+  joinToken: environment.variable("BRANCHLINE_JOIN_TOKEN"),
+  logLevel: environment.logLevel,
+  signal: stopping.signal,
+  writeOut: session.terminal.writeOut,
+  writeErr: session.terminal.writeErr,
+};
+const program = buildProgram(session, await versionText(), {
+  node: async (options) => {
+    const { runNodeCommand } = await import("../node/command.ts");
+    await runNodeCommand(options, surroundings);
+  },
+  launch: async (ref, options) => {
+    const { runLaunchCommand } = await import("../node/launch-command.ts");
+    await runLaunchCommand(ref, options, surroundings);
+  },
 });
 process.exitCode = await runProgram(program, process.argv.slice(2), session);
 

@@ -2,26 +2,40 @@
  * One package to every endpoint of one or more offices over slow lines: Branchline beside a libtorrent
  * swarm, a caching HTTP distribution point and one raw TCP stream, on the same links in the same run.
  *
- *   npm run bench -- swarm [--sites 1] [--hosts 10] [--mb 25] [--wan 20mbit] [--lan 200mbit] [--runs 5]
- *                          [--only branchline,branchline-dp,libtorrent,http-dp,raw-tcp] [--json]
+ *   npm run bench -- swarm [--cells 1x10,1x30,3x8] [--mb 25] [--wan 20mbit] [--lan 200mbit] [--runs 5]
+ *                          [--only raw-tcp,http-dp,libtorrent,branchline,branchline-dp] [--json]
  *
- * time: last endpoint in units of bytes ÷ line rate. wan: bytes over each line ÷ package. Needs root.
+ * A cell is offices x endpoints. time: last endpoint in units of bytes ÷ line rate. wan: bytes over the worst
+ * line ÷ package. cpu: user and system seconds of every process that takes part, both ends, ÷ delivered
+ * gigabytes. Needs root, nginx, curl and python3-libtorrent; a contestant that is not installed is named.
  */
 import { parseArgs } from "node:util";
 import { labRefusal } from "../../test/support/lab.ts";
 import { runBranchline } from "./swarm/branchline.ts";
+import { medianOf, worstOf, type Contest, type Course, type Figures } from "./swarm/course.ts";
 import { runHttpDp } from "./swarm/http-dp.ts";
 import { runLibtorrent } from "./swarm/libtorrent.ts";
-import { medianOf, type Contest, type Course, type Figures } from "./swarm/course.ts";
 import { runRawTcp } from "./swarm/raw-tcp.ts";
 
 const CONTESTS: Readonly<Record<string, Contest>> = {
   "raw-tcp": runRawTcp,
   "http-dp": runHttpDp,
   libtorrent: runLibtorrent,
-  branchline: async (course) => runBranchline(course, false),
-  "branchline-dp": async (course) => runBranchline(course, true),
+  branchline: async (course) => runBranchline(course, { hasDp: false }),
+  "branchline-dp": async (course) => runBranchline(course, { hasDp: true }),
 };
+
+interface Result {
+  readonly name: string;
+  readonly runs: readonly Figures[];
+  readonly median: Figures;
+  readonly worst: Figures;
+}
+
+interface Cell {
+  readonly course: Course;
+  readonly results: readonly Result[];
+}
 
 export async function run({
   isJson,
@@ -33,8 +47,7 @@ export async function run({
   const { values } = parseArgs({
     args: [...args],
     options: {
-      sites: { type: "string", default: "1" },
-      hosts: { type: "string", default: "10" },
+      cells: { type: "string", default: "1x10,1x30,3x8" },
       mb: { type: "string", default: "25" },
       wan: { type: "string", default: "20mbit" },
       lan: { type: "string", default: "200mbit" },
@@ -46,29 +59,24 @@ export async function run({
   if (refusal !== undefined) {
     throw new Error(`this measurement needs network namespaces: ${refusal}`);
   }
-  const course: Course = {
-    sites: Number(values.sites),
-    hosts: Number(values.hosts),
-    sizeBytes: Number(values.mb) * 1_000_000,
-    wan: values.wan,
-    lan: values.lan,
-  };
-  const results = await runAll(course, values.only.split(","), Number(values.runs));
-  if (isJson) console.log(JSON.stringify({ course, results }));
-  else printTable(course, results);
+  const cells: Cell[] = [];
+  for (const text of values.cells.split(",")) {
+    const { wan, lan } = values;
+    const course = { ...cellOf(text), sizeBytes: Number(values.mb) * 1_000_000, wan, lan };
+    const cell = await cellRun(course, values.only.split(","), Number(values.runs));
+    cells.push(cell);
+    if (!isJson) printTable(cell);
+  }
+  if (isJson) console.log(JSON.stringify({ cells }));
 }
 
-interface Result {
-  readonly name: string;
-  readonly runs: readonly Figures[];
-  readonly median: Figures;
+function cellOf(text: string): { readonly sites: number; readonly hosts: number } {
+  const found = /^(\d+)x(\d+)$/u.exec(text);
+  if (found === null) throw new Error(`no cell "${text}": OFFICESxENDPOINTS, such as 3x8`);
+  return { sites: Number(found[1]), hosts: Number(found[2]) };
 }
 
-async function runAll(
-  course: Course,
-  names: readonly string[],
-  runCount: number,
-): Promise<readonly Result[]> {
+async function cellRun(course: Course, names: readonly string[], runCount: number): Promise<Cell> {
   const runs = new Map<string, Figures[]>();
   // Round by round, so that a slow minute of the machine meets every contestant.
   for (let round = 0; round < runCount; round++) {
@@ -77,24 +85,31 @@ async function runAll(
       if (contest === undefined) throw new Error(`no contestant "${name}"`);
       const figures = await contest(course);
       runs.set(name, [...(runs.get(name) ?? []), figures]);
-      console.error(`round ${round + 1} ${name}: ${JSON.stringify(figures)}`);
+      const cell = `${course.sites}x${course.hosts}`;
+      console.error(`${cell} round ${round + 1} ${name}: ${JSON.stringify(figures)}`);
     }
   }
-  return [...runs].map(([name, all]) => ({ name, runs: all, median: medianOf(all) }));
+  const results = [...runs].map(([name, all]) => ({
+    name,
+    runs: all,
+    median: medianOf(all),
+    worst: worstOf(all),
+  }));
+  return { course, results };
 }
 
-function printTable(course: Course, results: readonly Result[]): void {
+function printTable({ course, results }: Cell): void {
   const { sites, hosts, sizeBytes, wan, lan } = course;
   console.log(
-    `${sites} site(s) x ${hosts} endpoints, ${sizeBytes / 1e6} MB, WAN ${wan}, LAN ${lan}; medians`,
+    `\n${sites} office(s) x ${hosts} endpoints, ${sizeBytes / 1e6} MB, WAN ${wan}, LAN ${lan}: median (worst)`,
   );
-  console.log("                time   wan    cpu s/GB");
-  for (const { name, median } of results) {
+  console.log("                 time            wan             cpu s/GB");
+  for (const { name, median, worst } of results) {
     const cells = [
-      median.time.toFixed(3),
-      median.wan.toFixed(3),
-      median.cpuSecondsPerGb.toFixed(1),
+      `${median.time.toFixed(3)} (${worst.time.toFixed(3)})`,
+      `${median.wan.toFixed(3)} (${worst.wan.toFixed(3)})`,
+      `${median.cpuSecondsPerGb.toFixed(1)} (${worst.cpuSecondsPerGb.toFixed(1)})`,
     ];
-    console.log(`${name.padEnd(15)} ${cells.map((cell) => cell.padStart(6)).join(" ")}`);
+    console.log(`${name.padEnd(16)} ${cells.map((cell) => cell.padEnd(15)).join(" ")}`);
   }
 }

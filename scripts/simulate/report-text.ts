@@ -39,7 +39,9 @@ function row(label: string, value: Spread, digits: number, limit?: number): stri
 
 function judged(value: number, limit: number | undefined, digits: number): string {
   if (limit === undefined) return "";
-  return `   ${value <= limit ? "ok    " : "MISSED"} <= ${limit.toFixed(digits)}`;
+  // Judged as printed: what reads "2.00 <= 2.00" is kept.
+  const isKept = Number(value.toFixed(digits)) <= limit;
+  return `   ${isKept ? "ok    " : "MISSED"} <= ${limit.toFixed(digits)}`;
 }
 
 function fleetLines(scenario: Scenario, fleet: FleetOutcome): readonly string[] {

@@ -2,6 +2,7 @@
  * One endpoint in virtual time: the production scheduler, the ports of its LAN card, and the sessions
  * with its neighbours. Ticks follow need: 50 ms like the product while something happens, else rarer.
  */
+import { rankInSite } from "../../node/core/rendezvous.ts";
 import { Scheduler, type SchedulerEffect, type SchedulerEvent } from "../../node/core/scheduler.ts";
 import type { WanPlace } from "../../node/core/wan-policy.ts";
 import { Bitmap } from "../../protocol/bitmap.ts";
@@ -82,10 +83,10 @@ export class SimulatedNode {
 
   /** What it says it has. */
   claims(): Bitmap {
-    const { have } = this.scheduler;
-    const copy = new Bitmap(have.size);
-    for (let index = 0; index < have.size; index++) {
-      if (this.casting.isSilent || have.has(index)) copy.add(index);
+    const { claims } = this.scheduler;
+    const copy = new Bitmap(claims.size);
+    for (let index = 0; index < claims.size; index++) {
+      if (this.casting.isSilent || claims.has(index)) copy.add(index);
     }
     return copy;
   }
@@ -122,7 +123,8 @@ export class SimulatedNode {
     const before = [...this.joined.values()].filter(
       ({ casting }) => casting.place.rank < place.rank,
     );
-    this.step({ type: "placed", place: { ...place, rank: before.length } });
+    const rank = rankInSite(before.length, this.joined.size, place.siteSize);
+    this.step({ type: "placed", place: { ...place, rank } });
   }
 
   private planTick(): void {

@@ -2,15 +2,11 @@
  * The origin as one site sees it: the production lease gate behind a delay, and the site's WAN line.
  * Tells the gate what the coordinator's routes tell it: parts, ends and broken transfers.
  */
-import {
-  newGate,
-  step,
-  type GateAnswer,
-  type GateState,
-} from "../../coordinator/core/lease-gate.ts";
+import { newGate, type GateState } from "../../coordinator/core/gate-state.ts";
+import { step, type GateAnswer } from "../../coordinator/core/lease-gate.ts";
 import type { LeaseWish } from "../../node/core/wan-policy.ts";
 import { parseDigest, type EndpointId } from "../../protocol/ids.ts";
-import type { LeaseAnswer } from "../../protocol/lease.ts";
+import { LEASE_TOKEN_LIFE_MS, type LeaseAnswer } from "../../protocol/lease.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { PackageShape } from "./package-shape.ts";
 import { WanLine, type Transfer } from "./wan-line.ts";
@@ -39,6 +35,8 @@ export class SiteOrigin {
   /** Lease requests, and the most of them within one second. */
   leaseCount = 0;
   fetchCount = 0;
+  /** Tokens shown too late: somebody else had been granted the fragment. */
+  refusedCount = 0;
   /** Copies of each fragment that were begun to be sent. */
   readonly copies: Uint8Array;
   private readonly queue: EventQueue;
@@ -60,26 +58,21 @@ export class SiteOrigin {
     this.queue.planIn(latencyMs, () => {
       this.leaseCount++;
       this.seenMs.set(endpoint, this.queue.nowMs);
-      const { want, release, force } = wish;
-      const answer = this.tell({ type: "request", endpoint, want, release, force });
-      const grants = answer.grants.map(({ index, expiresMs }) => {
-        const ttlMs = expiresMs - this.queue.nowMs;
-        return { index, digest: ANY_DIGEST, token: String(expiresMs), ttlMs };
+      const answer = this.tell({ type: "request", endpoint, ...wish, force: wish.force });
+      const grants = answer.grants.map(({ index }) => {
+        return { index, digest: ANY_DIGEST, token: endpoint, ttlMs: LEASE_TOKEN_LIFE_MS };
       });
-      const { leased, retryAfterMs } = answer;
-      this.queue.planIn(latencyMs, () => onAnswer({ grants, leased: [...leased], retryAfterMs }));
+      const { leased, ...rest } = answer;
+      this.queue.planIn(latencyMs, () => onAnswer({ ...rest, grants, leased: [...leased] }));
     });
   }
 
-  fetch(
-    endpoint: EndpointId,
-    index: number,
-    token: string,
-    onEnd: (isWhole: boolean) => void,
-  ): void {
+  fetch(endpoint: EndpointId, index: number, onEnd: (isWhole: boolean) => void): void {
     const { latencyMs, shape } = this.settings;
     this.queue.planIn(latencyMs, () => {
-      if (Number(token) <= this.queue.nowMs) {
+      const isLeased = this.tell({ type: "begin", endpoint, index }).grants.length > 0;
+      if (!isLeased) {
+        this.refusedCount++;
         this.queue.planIn(latencyMs, () => onEnd(false));
         return;
       }
@@ -122,7 +115,7 @@ export class SiteOrigin {
 
   private tell(
     event:
-      | { type: "progress" | "served" | "broken"; endpoint: EndpointId; index: number }
+      | { type: "begin" | "progress" | "served" | "broken"; endpoint: EndpointId; index: number }
       | ({ type: "request"; endpoint: EndpointId; force: LeaseWish["force"] | undefined } & Omit<
           LeaseWish,
           "force"

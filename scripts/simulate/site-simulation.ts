@@ -2,6 +2,7 @@
  * One site in virtual time: production schedulers on a LAN of first-in-first-out ports, behind one WAN
  * line with the production lease gate. Does for each node what node/swarm does around the scheduler.
  */
+import { NEIGHBOUR_COUNT } from "../../node/core/rendezvous.ts";
 import type { SchedulerEffect } from "../../node/core/scheduler.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import { EventQueue, START_MS } from "./event-queue.ts";
@@ -16,8 +17,6 @@ const DIAL_MS = 15;
 const SECOND_MOVE_MS = 1000;
 const REDIAL_MIN_MS = 1000;
 const REDIAL_MAX_MS = 60_000;
-/** Neighbours that a fetching node dials beside the DP. */
-const NEIGHBOUR_COUNT = 12;
 /** A JOIN of an unknown package makes a node check in at once: jitter, check-in, manifest. */
 const NEWS_MIN_MS = 100;
 const NEWS_MAX_MS = 400;
@@ -178,7 +177,7 @@ export class SiteSimulation {
         this.request(node, effect.peer, effect.index);
         break;
       case "fetchOrigin":
-        this.fetchOrigin(node, effect.index, effect.token);
+        this.fetchOrigin(node, effect.index);
         break;
       case "askLease": {
         const { life } = node;
@@ -281,10 +280,10 @@ export class SiteSimulation {
     else this.keep(node, index, source);
   }
 
-  private fetchOrigin(node: SimulatedNode, index: number, token: string): void {
+  private fetchOrigin(node: SimulatedNode, index: number): void {
     const { life } = node;
     node.awaited.add(index);
-    this.origin.fetch(node.id, index, token, (isWhole) => {
+    this.origin.fetch(node.id, index, (isWhole) => {
       this.runIncidents();
       if (node.life !== life || node.state !== "up") return;
       node.awaited.delete(index);

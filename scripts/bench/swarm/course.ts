@@ -1,6 +1,9 @@
 /** The course that every contestant runs: the same offices, the same lines, the same bytes. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { Lab } from "../../../test/support/lab.ts";
+import { middleOf } from "./median.ts";
 
 export interface Course {
   readonly sites: number;
@@ -16,7 +19,7 @@ export interface Figures {
   readonly time: number;
   /** Bytes over a site's line ÷ package bytes, the worst site. */
   readonly wan: number;
-  /** CPU seconds of all processes ÷ delivered gigabytes. */
+  /** CPU seconds of all processes, both ends of every hop, ÷ delivered gigabytes. */
   readonly cpuSecondsPerGb: number;
 }
 
@@ -39,22 +42,32 @@ export function figuresOf(
     readonly cpuSeconds: number;
   },
 ): Figures {
-  const bestSeconds = (course.sizeBytes * 8) / bitsPerSecond(course.wan);
   const deliveredGb = (course.sizeBytes * course.sites * course.hosts) / 1e9;
   return {
-    time: rounded(measured.seconds / bestSeconds),
+    time: rounded(measured.seconds / bestSeconds(course.sizeBytes, course.wan)),
     wan: rounded(Math.max(...measured.wanBytes) / course.sizeBytes),
     cpuSecondsPerGb: rounded(measured.cpuSeconds / deliveredGb),
   };
 }
 
+/** What a line of that rate needs for so many bytes, without any header. */
+export function bestSeconds(sizeBytes: number, rate: string): number {
+  return (sizeBytes * 8) / bitsPerSecond(rate);
+}
+
 export function medianOf(runs: readonly Figures[]): Figures {
-  const middle = (of: (figures: Figures) => number): number =>
-    runs.map(of).toSorted((one, other) => one - other)[Math.floor(runs.length / 2)] ?? NaN;
+  return ofEach(runs, middleOf);
+}
+
+export function worstOf(runs: readonly Figures[]): Figures {
+  return ofEach(runs, (values) => Math.max(...values));
+}
+
+function ofEach(runs: readonly Figures[], one: (values: readonly number[]) => number): Figures {
   return {
-    time: middle(({ time }) => time),
-    wan: middle(({ wan }) => wan),
-    cpuSecondsPerGb: middle(({ cpuSecondsPerGb }) => cpuSecondsPerGb),
+    time: one(runs.map(({ time }) => time)),
+    wan: one(runs.map(({ wan }) => wan)),
+    cpuSecondsPerGb: one(runs.map(({ cpuSecondsPerGb }) => cpuSecondsPerGb)),
   };
 }
 
@@ -68,6 +81,33 @@ export async function wanDown(lab: Lab): Promise<readonly number[]> {
 export async function cpuSecondsOf(pids: readonly number[]): Promise<number> {
   const all = await Promise.all(pids.map(async (pid) => cpuSecondsOfOne(pid)));
   return all.reduce((sum, seconds) => sum + seconds, 0);
+}
+
+/**
+ * A program under a shell that says at its end what it used, for programs that end by themselves. `cost`
+ * resolves at the end.
+ */
+export function timed(
+  prefix: readonly string[],
+  command: readonly string[],
+): { readonly child: ChildProcess; readonly cost: Promise<number> } {
+  const [file = "bash", ...rest] = [...prefix, "bash", "-c", `"$@"; times`, "timed", ...command];
+  const child = spawn(file, rest, { stdio: ["ignore", "pipe", "inherit"] });
+  return { child, cost: childSeconds(child) };
+}
+
+/** The last line of `times`: user and system time of the shell's children, such as 0m1.234s 0m0.056s. */
+async function childSeconds(child: ChildProcess): Promise<number> {
+  let text = "";
+  child.stdout?.on("data", (part) => {
+    text += String(part);
+  });
+  await once(child, "close");
+  const last = text.trimEnd().split("\n").at(-1) ?? "";
+  return [...last.matchAll(/(\d+)m([\d.]+)s/gu)].reduce(
+    (sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds),
+    0,
+  );
 }
 
 async function cpuSecondsOfOne(pid: number): Promise<number> {

@@ -1,13 +1,20 @@
 /** What many offices have today: nginx at the head office, a caching nginx per site, curl everywhere. */
 import { spawn, type ChildProcess } from "node:child_process";
-import { once } from "node:events";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { COORDINATOR_HOST, type Lab } from "../../../test/support/lab.ts";
 import { writeNoise } from "../../../test/support/processes.ts";
-import { buildLab, cpuSecondsOf, figuresOf, wanDown, type Course, type Figures } from "./course.ts";
+import {
+  buildLab,
+  cpuSecondsOf,
+  figuresOf,
+  timed,
+  wanDown,
+  type Course,
+  type Figures,
+} from "./course.ts";
 
 export async function runHttpDp(course: Course): Promise<Figures> {
   const folder = await mkdtemp(join(tmpdir(), "branchline-http-"));
@@ -30,7 +37,7 @@ export async function runHttpDp(course: Course): Promise<Figures> {
       );
     }
     await sleep(700);
-    return await measured(course, lab, servers);
+    return await measured(course, lab, folder, servers);
   } finally {
     for (const server of servers) server.kill("SIGTERM");
     await rm(folder, { recursive: true, force: true });
@@ -40,24 +47,27 @@ export async function runHttpDp(course: Course): Promise<Figures> {
 async function measured(
   course: Course,
   lab: Lab,
+  folder: string,
   servers: readonly ChildProcess[],
 ): Promise<Figures> {
-  const before = await wanDown(lab);
+  const pids = servers.map(({ pid }) => pid ?? -1);
+  const [before, cpuBefore] = [await wanDown(lab), await cpuSecondsOf(pids)];
   const begin = performance.now();
-  const clients: ChildProcess[] = [];
+  const costs: Promise<number>[] = [];
   for (let site = 0; site < course.sites; site++) {
     const url = `http://${lab.address(site, course.hosts)}/package.bin`;
     for (let host = 0; host < course.hosts; host++) {
-      clients.push(start(lab.host(site, host), ["curl", "--silent", "--output", "/dev/null", url]));
+      const output = `${folder}/${site}-${host}.bin`;
+      costs.push(timed(lab.host(site, host), ["curl", "--silent", "--output", output, url]).cost);
     }
   }
-  await Promise.all(clients.map(async (client) => once(client, "exit")));
+  const clientSeconds = (await Promise.all(costs)).reduce((sum, cost) => sum + cost, 0);
   const seconds = (performance.now() - begin) / 1000;
   const after = await wanDown(lab);
   return figuresOf(course, {
     seconds,
     wanBytes: after.map((bytes, site) => bytes - (before[site] ?? 0)),
-    cpuSeconds: await cpuSecondsOf(servers.map(({ pid }) => pid ?? -1)),
+    cpuSeconds: (await cpuSecondsOf(pids)) - cpuBefore + clientSeconds,
   });
 }
 

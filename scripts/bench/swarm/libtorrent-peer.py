@@ -2,7 +2,7 @@
 
 make FOLDER                        writes FOLDER/package.torrent for FOLDER/seed/package.bin
 seed FOLDER ADDRESS:PORT           seeds until it is killed
-leech FOLDER ADDRESS:PORT PEER...  prints "done" when complete, seeds on until it is killed
+leech FOLDER ADDRESS:PORT PEER...  prints "ready", waits for a line, prints "done" when complete, seeds on
 """
 
 import os
@@ -58,6 +58,9 @@ def main():
     own = "seed" if is_seed else address.replace(":", "-")
     save_path = os.path.join(folder, own)
     os.makedirs(save_path, exist_ok=True)
+    if not is_seed:
+        print("ready", flush=True)
+        sys.stdin.readline()
     handle = add(session, folder, save_path, is_seed)
     for peer in sys.argv[4:]:
         host, port = peer.rsplit(":", 1)

@@ -38,33 +38,45 @@ async function measured(
   folder: string,
   peers: ChildProcess[],
 ): Promise<Figures> {
-  const before = await wanDown(lab);
+  const leeches = leechesOf(course, lab, folder);
+  peers.push(...leeches);
+  // Sessions listen before the clock starts, as the nodes of Branchline do.
+  await Promise.all(leeches.map(said));
+  const pids = peers.map(({ pid }) => pid ?? -1);
+  const [before, cpuBefore] = [await wanDown(lab), await cpuSecondsOf(pids)];
   const begin = performance.now();
-  const done: Promise<unknown>[] = [];
-  for (let site = 0; site < course.sites; site++) {
-    const addresses = Array.from(
-      { length: course.hosts },
-      (_none, host) => `${lab.address(site, host)}:${PORT}`,
-    );
-    for (const [host, address] of addresses.entries()) {
-      const others = addresses.filter((other) => other !== address);
-      const words = ["leech", folder, address, `${COORDINATOR_HOST}:${PORT}`, ...others];
-      const peer = start(lab.host(site, host), words);
-      peers.push(peer);
-      done.push(once(peer.stdout ?? peer, "data"));
-    }
-  }
+  const done = leeches.map(said);
+  for (const leech of leeches) leech.stdin?.write("go\n");
   await Promise.all(done);
   const seconds = (performance.now() - begin) / 1000;
   const after = await wanDown(lab);
   return figuresOf(course, {
     seconds,
     wanBytes: after.map((bytes, site) => bytes - (before[site] ?? 0)),
-    cpuSeconds: await cpuSecondsOf(peers.map(({ pid }) => pid ?? -1)),
+    cpuSeconds: (await cpuSecondsOf(pids)) - cpuBefore,
   });
+}
+
+function leechesOf(course: Course, lab: Lab, folder: string): readonly ChildProcess[] {
+  const sites = Array.from({ length: course.sites }, (_none, site) => site);
+  return sites.flatMap((site) => {
+    const addresses = Array.from(
+      { length: course.hosts },
+      (_none, host) => `${lab.address(site, host)}:${PORT}`,
+    );
+    return addresses.map((address, host) => {
+      const others = addresses.filter((other) => other !== address);
+      const words = ["leech", folder, address, `${COORDINATOR_HOST}:${PORT}`, ...others];
+      return start(lab.host(site, host), words);
+    });
+  });
+}
+
+async function said(peer: ChildProcess): Promise<void> {
+  await once(peer.stdout ?? peer, "data");
 }
 
 function start(prefix: readonly string[], words: readonly string[]): ChildProcess {
   const [file = PYTHON, ...rest] = [...prefix, PYTHON, PEER, ...words];
-  return spawn(file, rest, { stdio: ["ignore", "pipe", "inherit"] });
+  return spawn(file, rest, { stdio: ["pipe", "pipe", "inherit"] });
 }

@@ -1,10 +1,13 @@
 /** The limit: one TCP stream from the head office to one host of each site, nothing on top. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
+import { Type } from "typebox";
+import { parserOf } from "../../../protocol/json.ts";
 import { COORDINATOR_HOST } from "../../../test/support/lab.ts";
 import { buildLab, cpuSecondsOf, figuresOf, wanDown, type Course, type Figures } from "./course.ts";
 
 const PORT = 9000;
+const parseCost = parserOf("a receiver's cost", Type.Tuple([Type.Number(), Type.Number()]));
 const SENDER = `
   const [, size] = process.argv;
   const block = require("crypto").randomBytes(1 << 20);
@@ -23,9 +26,11 @@ const SENDER = `
   }).listen(${PORT}, "${COORDINATOR_HOST}", () => console.log("ready"));
 `;
 const RECEIVER = `
-  const begin = performance.now();
-  require("net").connect(${PORT}, "${COORDINATOR_HOST}").on("data", () => {})
-    .on("end", () => console.log((performance.now() - begin) / 1000));
+  const [begin, used] = [performance.now(), process.cpuUsage()];
+  require("net").connect(${PORT}, "${COORDINATOR_HOST}").on("data", () => {}).on("end", () => {
+    const { user, system } = process.cpuUsage(used);
+    console.log(JSON.stringify([(performance.now() - begin) / 1000, (user + system) / 1e6]));
+  });
 `;
 
 export async function runRawTcp(course: Course): Promise<Figures> {
@@ -33,18 +38,22 @@ export async function runRawTcp(course: Course): Promise<Figures> {
   const sender = start(lab.headOffice, SENDER, String(course.sizeBytes));
   try {
     await once(sender.stdout ?? sender, "data");
-    const before = await wanDown(lab);
+    const pids = [sender.pid ?? -1];
+    const [before, cpuBefore] = [await wanDown(lab), await cpuSecondsOf(pids)];
     const sites = Array.from({ length: course.sites }, (_none, site) => site);
-    const seconds = await Promise.all(
-      sites.map(async (site) => received(start(lab.host(site, 0), RECEIVER))),
+    const received = await Promise.all(
+      sites.map(async (site) => costOf(start(lab.host(site, 0), RECEIVER))),
     );
     const after = await wanDown(lab);
     return figuresOf(
       { ...course, hosts: 1 },
       {
-        seconds: Math.max(...seconds),
+        seconds: Math.max(...received.map(([seconds]) => seconds)),
         wanBytes: after.map((bytes, site) => bytes - (before[site] ?? 0)),
-        cpuSeconds: await cpuSecondsOf([sender.pid ?? -1]),
+        cpuSeconds: received.reduce(
+          (sum, [, cpuSeconds]) => sum + cpuSeconds,
+          (await cpuSecondsOf(pids)) - cpuBefore,
+        ),
       },
     );
   } finally {
@@ -52,9 +61,10 @@ export async function runRawTcp(course: Course): Promise<Figures> {
   }
 }
 
-async function received(child: ChildProcess): Promise<number> {
+/** Seconds, and CPU seconds of the receiver. */
+async function costOf(child: ChildProcess): Promise<readonly [number, number]> {
   const text: unknown = (await once(child.stdout ?? child, "data")).at(0);
-  return Number(String(text));
+  return parseCost(JSON.parse(String(text)));
 }
 
 function start(

@@ -1,0 +1,238 @@
+/** Branchline in the lab: offices, nodes, DPs, and measured transfers of packages made of noise. */
+import { join } from "node:path";
+import { Type } from "typebox";
+import { parserOf } from "../../../protocol/json.ts";
+import type { StatusJob } from "../../../protocol/operator-api.ts";
+import { publish } from "../../../test/support/deployments.ts";
+import { COORDINATOR_HOST, Lab, type LabOptions } from "../../../test/support/lab.ts";
+import { Fleet, until, writeNoise } from "../../../test/support/processes.ts";
+import { cpuSecondsOf, wanDown } from "./course.ts";
+import { strikeAll, type Fault } from "./faults.ts";
+
+const CHECK_IN = "5s";
+const LIMIT_MS = 600_000;
+/** Every look at the status costs CPU that the nodes need. */
+const LOOK_MS = 2000;
+const NODE_PORT = 4001;
+
+const parseMadeToken = parserOf("the token", Type.Object({ token: Type.String() }));
+
+export interface StageOptions extends Omit<LabOptions, "hosts"> {
+  /** Agents per office. */
+  readonly agents: number;
+  readonly hasDp: boolean;
+  /** Hosts of each office without a node, behind the agents and the DP. */
+  readonly spares?: number;
+}
+
+export interface Order {
+  readonly ref: string;
+  readonly sizeBytes: number;
+  /** As `deploy --to` takes it. */
+  readonly target: string;
+  /** Whose success ends the run. */
+  readonly names: readonly string[];
+  readonly faults?: readonly Fault[];
+}
+
+export interface Transfer {
+  /** From the first node that acted on the order to the last that held everything. */
+  readonly seconds: number;
+  /** From the order on, as coarse as the looks at the status: for runs whose nodes start again. */
+  readonly wallSeconds: number;
+  /** Like `seconds`, for each that was waited for, in rising order. */
+  readonly endSeconds: readonly number[];
+  /** What each needed from its own start on, in rising order: they hear of an order at different moments. */
+  readonly ownSeconds: readonly number[];
+  /** By office. */
+  readonly wanBytes: readonly number[];
+  /** Bytes that each host sent, by name. */
+  readonly uploads: ReadonlyMap<string, number>;
+  /** User and system time of all nodes and the coordinator. */
+  readonly cpuSeconds: number;
+  readonly jobs: readonly StatusJob[];
+}
+
+export class Stage implements AsyncDisposable {
+  readonly lab: Lab;
+  readonly fleet: Fleet;
+  readonly agents: readonly string[];
+  readonly dps: readonly string[];
+  readonly #options: StageOptions;
+  readonly #stack: AsyncDisposableStack;
+
+  private constructor(
+    options: StageOptions,
+    stack: AsyncDisposableStack,
+    parts: { readonly lab: Lab; readonly fleet: Fleet },
+  ) {
+    this.#options = options;
+    this.#stack = stack;
+    this.lab = parts.lab;
+    this.fleet = parts.fleet;
+    const sites = Array.from({ length: options.sites }, (_none, site) => site);
+    const hosts = Array.from({ length: options.agents }, (_none, host) => host);
+    this.agents = sites.flatMap((site) => hosts.map((host) => nameOf(site, host)));
+    this.dps = options.hasDp ? sites.map((site) => nameOf(site, options.agents)) : [];
+  }
+
+  /** Everything is up, joined and knows its DP. */
+  static async open(options: StageOptions): Promise<Stage> {
+    await using stack = new AsyncDisposableStack();
+    const hosts = options.agents + (options.hasDp ? 1 : 0) + (options.spares ?? 0);
+    const lab = stack.use(await Lab.build({ ...options, hosts }));
+    const fleet = stack.use(await Fleet.start({ host: COORDINATOR_HOST, prefix: lab.headOffice }));
+    const stage = new Stage(options, stack.move(), { lab, fleet });
+    try {
+      await stage.#start();
+    } catch (cause) {
+      await stage[Symbol.asyncDispose]();
+      throw cause;
+    }
+    return stage;
+  }
+
+  /** Starts a host of the stage, or starts it again. */
+  async startHost(name: string): Promise<void> {
+    const { site, host } = placeOf(name);
+    await this.fleet.startNode({
+      name,
+      site: officeOf(site),
+      listen: `${this.lab.address(site, host)}:${NODE_PORT}`,
+      prefix: this.lab.host(site, host),
+      checkIn: CHECK_IN,
+    });
+  }
+
+  /** A join token of the first office. */
+  async joinToken(uses: number): Promise<string> {
+    const words = ["token", "create", "--site", officeOf(0), "--uses", String(uses)];
+    return parseMadeToken(await this.fleet.json(words)).token;
+  }
+
+  /** Publishes and activates noise; nobody gets it yet. */
+  async publish(ref: string, sizeBytes: number): Promise<string> {
+    const name = ref.replaceAll(/[^a-z0-9]/gu, "-");
+    const path = join(this.fleet.folder, `${name}.bin`);
+    await writeNoise(path, sizeBytes, Date.now() % 1_000_000);
+    await publish(this.fleet, ref, path, ["--action", "store", "--path", name]);
+    await this.fleet.command(["package", "activate", ref]);
+    return path;
+  }
+
+  /** Deploys what was published and measures until all `names` have it. */
+  async transfer(order: Order): Promise<Transfer> {
+    const before = await this.#counters();
+    const over = new AbortController();
+    const progress = async (): Promise<number> =>
+      ((await this.lab.wanBytes(0)).down - (before.wan[0] ?? 0)) / order.sizeBytes;
+    await this.fleet.command(["deploy", order.ref, "--to", order.target]);
+    const begin = performance.now();
+    const striking = strikeAll(order.faults ?? [], this, progress, over.signal);
+    const isDone = async (): Promise<readonly StatusJob[] | undefined> => this.#doneJobs(order);
+    try {
+      const jobs = await until(`${order.ref} everywhere`, LIMIT_MS, isDone, LOOK_MS);
+      const after = await this.#counters();
+      const hosts = [...this.agents, ...this.dps];
+      return {
+        ...timesOf(jobs),
+        wallSeconds: (performance.now() - begin) / 1000,
+        jobs,
+        wanBytes: after.wan.map((bytes, site) => bytes - (before.wan[site] ?? 0)),
+        uploads: new Map(
+          hosts.map((name, at) => [name, (after.up[at] ?? 0) - (before.up[at] ?? 0)]),
+        ),
+        cpuSeconds: after.cpuSeconds - before.cpuSeconds,
+      };
+    } finally {
+      over.abort();
+      await striking;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    // A frozen process hears no other signal.
+    for (const { pid, isRunning } of this.fleet.nodes.values()) {
+      if (isRunning) process.kill(pid, "SIGCONT");
+    }
+    await this.#stack.disposeAsync();
+  }
+
+  async #start(): Promise<void> {
+    const { sites } = this.#options;
+    for (let site = 0; site < sites; site++) {
+      const subnet = ["--subnet", this.lab.subnet(site)];
+      await this.fleet.command(["site", "create", officeOf(site), ...subnet]);
+    }
+    const names = [...this.agents, ...this.dps];
+    for (const name of names) await this.startHost(name);
+    await this.fleet.joined(names, LIMIT_MS);
+    if (this.dps.length === 0) return;
+    for (const dp of this.dps) await this.fleet.command(["dp", "enable", dp]);
+    await until("the agents use their DP", 60_000, async () => {
+      const { endpoints } = await this.fleet.status();
+      const isUsed = endpoints.every(({ name, dp }) => !this.agents.includes(name) || dp !== null);
+      return isUsed ? true : undefined;
+    });
+  }
+
+  async #doneJobs(order: Order): Promise<readonly StatusJob[] | undefined> {
+    const { endpoints } = await this.fleet.status();
+    const jobs = endpoints
+      .filter(({ name }) => order.names.includes(name))
+      .flatMap((endpoint) =>
+        endpoint.jobs.filter((job) => `${job.package}@${job.version}` === order.ref),
+      );
+    const failed = jobs.find(({ state }) => state === "failed");
+    if (failed !== undefined) throw new Error(`${order.ref} failed: ${JSON.stringify(failed)}`);
+    const isDone =
+      jobs.length === order.names.length && jobs.every(({ state }) => state === "succeeded");
+    return isDone ? jobs : undefined;
+  }
+
+  async #counters() {
+    const nodes = [...this.fleet.nodes.values()].filter(({ isRunning }) => isRunning);
+    const pids = [...nodes.map(({ pid }) => pid), this.fleet.coordinator?.pid ?? -1];
+    const places = [...this.agents, ...this.dps].map(placeOf);
+    const ports = await Promise.all(
+      places.map(async ({ site, host }) => this.lab.hostBytes(site, host)),
+    );
+    return {
+      wan: await wanDown(this.lab),
+      up: ports.map(({ up }) => up),
+      cpuSeconds: await cpuSecondsOf(pids),
+    };
+  }
+}
+
+function officeOf(site: number): string {
+  return `office${site}`;
+}
+
+function nameOf(site: number, host: number): string {
+  return `s${site}h${host}`;
+}
+
+export function placeOf(name: string): { readonly site: number; readonly host: number } {
+  const found = /^s(\d+)h(\d+)$/u.exec(name);
+  if (found === null) throw new Error(`no host ${name}`);
+  return { site: Number(found[1]), host: Number(found[2]) };
+}
+
+function timesOf(
+  jobs: readonly StatusJob[],
+): Pick<Transfer, "seconds" | "endSeconds" | "ownSeconds"> {
+  const spans = jobs.map(({ trace }) => {
+    const at = (wanted: string): number =>
+      Date.parse(trace.find(({ step }) => step === wanted)?.at ?? "") / 1000;
+    return { begin: at("manifestVerified"), end: at("contentFetched") };
+  });
+  const begin = Math.min(...spans.map((span) => span.begin));
+  const endSeconds = rising(spans.map(({ end }) => end - begin));
+  const ownSeconds = rising(spans.map((span) => span.end - span.begin));
+  return { seconds: endSeconds.at(-1) ?? Number.NaN, endSeconds, ownSeconds };
+}
+
+function rising(values: readonly number[]): readonly number[] {
+  return values.toSorted((one, other) => one - other);
+}
