@@ -21,7 +21,7 @@ beforeAll(async () => {
   await startNode("one");
   await startNode("two");
   const place = { name: "liar", site: "branch", host: "127.20.4.66" };
-  liar = await HostilePeer.join(fleet, { ...place, ...LIE });
+  liar = await HostilePeer.join(fleet, { ...place, behaviour: { kind: "lies", ...LIE } });
   await fleet.joined(["one", "two"]);
 });
 

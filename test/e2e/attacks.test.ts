@@ -3,6 +3,7 @@
  * the operator hears of it, and the node goes on with the next good directive.
  */
 import { existsSync } from "node:fs";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, expect, it } from "vitest";
 import { endpointOf, jobOf, publish, publishTo } from "../support/deployments.ts";
@@ -179,8 +180,12 @@ it("BR-2 (M8) refuses a whole answer that was made for an earlier request", asyn
   expect(told).toBe("the answer was not made for this request");
 });
 
-it("BR-2 OCS-17 refuses a manifest that was altered on the way", async () => {
-  await publish(fleet, "acme/bent@1", undefined, touch("bent"));
+it("BR-2 OCS-17 D12 refuses a manifest altered on plain HTTP, and takes fragments over it", async () => {
+  const content = join(fleet.folder, "bent");
+  await mkdir(content);
+  await writeFile(join(content, "payload.txt"), "over plain HTTP");
+  const command = `/bin/cp payload.txt ${marker("bent")}`;
+  await publish(fleet, "acme/bent@1", content, ["--action", "execute", "--command", command]);
   const genuine = await thief.manifestBytes("acme/bent@1");
   const bent = Buffer.from(genuine.toString("utf8").replace("marker-bent", "marker-evil"));
   proxy.manifests.set(orderOf(genuine).sha256, bent);
@@ -193,7 +198,7 @@ it("BR-2 OCS-17 refuses a manifest that was altered on the way", async () => {
   expect([existsSync(marker("evil")), existsSync(marker("bent"))]).toEqual([false, false]);
   proxy.relent();
   await jobOf(fleet, "one", "acme/bent@1");
-  expect(existsSync(marker("bent"))).toBe(true);
+  expect(await readFile(marker("bent"), "utf8")).toBe("over plain HTTP");
 });
 
 function withTargets(answer: CheckInAnswer, from: string, to: string): CheckInAnswer | undefined {

@@ -34,22 +34,43 @@ export interface Lie {
   readonly to: string;
 }
 
-export interface HostilePeerOptions extends Lie {
+/**
+ * What it does with content: says other words, sends half of each fragment, never answers, or fetches like
+ * everybody and then flips a byte in every tenth fragment that it passes on.
+ */
+export type Behaviour =
+  | (Lie & { readonly kind: "lies" })
+  | { readonly kind: "truncates" }
+  | { readonly kind: "silent" }
+  | { readonly kind: "flips" };
+
+export interface HostilePeerOptions {
   readonly name: string;
   readonly site: string;
   readonly host: string;
+  readonly behaviour: Behaviour;
 }
 
-/** Has every fragment there is, and tells the truth about pages alone, or it would not be asked for more. */
-class LyingFragments implements FragmentStore {
+/** What it needs of the fleet that it is a member of. */
+export type HostileHome = Pick<Fleet, "url" | "dataFolder" | "nodeFolder" | "json">;
+
+interface HostileStore extends FragmentStore {
+  /** Digests that are served as they are, or nobody would ask for more. */
+  readonly truths: Set<Digest>;
+  /** Digests of fragments served wrong, in order. */
+  readonly lies: Digest[];
+}
+
+/** Has every fragment there is, and tells the truth about pages alone. */
+class LyingFragments implements HostileStore {
   readonly truths = new Set<Digest>();
   readonly lies: Digest[] = [];
   readonly #folder: string;
-  readonly #options: HostilePeerOptions;
+  readonly #behaviour: Behaviour;
 
-  constructor(folder: string, options: HostilePeerOptions) {
+  constructor(folder: string, behaviour: Behaviour) {
     this.#folder = folder;
-    this.#options = options;
+    this.#behaviour = behaviour;
   }
 
   has(digest: Digest): boolean {
@@ -60,15 +81,49 @@ class LyingFragments implements FragmentStore {
     const bytes = await readFile(this.#pathOf(digest));
     if (this.truths.has(digest)) return bytes;
     this.lies.push(digest);
-    return forgedFragment(bytes, this.#options);
+    const behaviour = this.#behaviour;
+    if (behaviour.kind === "lies") return forgedFragment(bytes, behaviour);
+    if (behaviour.kind === "truncates") return bytes.subarray(0, Math.ceil(bytes.length / 2));
+    return new Promise(() => undefined);
   }
 
   async write(): Promise<void> {
     throw new Error("a liar fetches nothing");
   }
 
+  async delete(): Promise<void> {
+    throw new Error("a liar deletes nothing");
+  }
+
   #pathOf(digest: Digest): string {
     return join(this.#folder, digest.slice(0, 2), digest);
+  }
+}
+
+/** Fetches what it serves. The exchange passes on the very buffer that it gives to the store. */
+class FlippingFragments implements HostileStore {
+  readonly truths = new Set<Digest>();
+  readonly lies: Digest[] = [];
+  readonly #held = new Map<Digest, Buffer>();
+
+  has(digest: Digest): boolean {
+    return this.#held.has(digest);
+  }
+
+  async read(digest: Digest): Promise<Buffer | undefined> {
+    return this.#held.get(digest);
+  }
+
+  async write(digest: Digest, bytes: Buffer): Promise<void> {
+    if (!this.truths.has(digest) && Number.parseInt(digest.slice(0, 4), 16) % 10 === 0) {
+      bytes[0] = (bytes[0] ?? 0) ^ 1;
+      this.lies.push(digest);
+    }
+    this.#held.set(digest, bytes);
+  }
+
+  async delete(digest: Digest): Promise<void> {
+    this.#held.delete(digest);
   }
 }
 
@@ -82,12 +137,14 @@ export class HostilePeer implements AsyncDisposable {
   /** Swarm tags of the packages that it serves, by package name. */
   readonly serving = new Map<string, SwarmTag>();
   readonly #stack: AsyncDisposableStack;
-  readonly #fragments: LyingFragments;
+  readonly #fragments: HostileStore;
   readonly #manifests: string;
+  readonly #stop = new AbortController();
+  readonly #fetching: Promise<unknown>[] = [];
 
   private constructor(
     endpoint: EndpointId,
-    fragments: LyingFragments,
+    fragments: HostileStore,
     manifests: string,
     stack: AsyncDisposableStack,
   ) {
@@ -98,7 +155,7 @@ export class HostilePeer implements AsyncDisposable {
   }
 
   /** Joined and checking in every half second; made a DP, it holds what the site is assigned. */
-  static async join(fleet: Fleet, options: HostilePeerOptions): Promise<HostilePeer> {
+  static async join(fleet: HostileHome, options: HostilePeerOptions): Promise<HostilePeer> {
     const { host: localAddress } = options;
     await using stack = new AsyncDisposableStack();
     const { dataDir, identity, joined } = await enrolled(fleet, options);
@@ -111,7 +168,9 @@ export class HostilePeer implements AsyncDisposable {
     );
     const session = new Session(client);
     const { fragments, manifests } = dataLayout(fleet.dataFolder);
-    const store = new LyingFragments(fragments, options);
+    const { behaviour } = options;
+    const isFetching = behaviour.kind === "flips";
+    const store = isFetching ? new FlippingFragments() : new LyingFragments(fragments, behaviour);
     const swarm = stack.use(
       await createSwarm({
         seed: identity.seed,
@@ -154,11 +213,10 @@ export class HostilePeer implements AsyncDisposable {
       now: Date.now,
       random: Math.random,
     });
-    const stop = new AbortController();
-    const running = checkIn.run(stop.signal);
+    const running = checkIn.run(this.#stop.signal);
     this.#stack.defer(async () => {
-      stop.abort();
-      await running;
+      this.#stop.abort();
+      await Promise.allSettled([running, ...this.#fetching]);
     });
   }
 
@@ -171,12 +229,14 @@ export class HostilePeer implements AsyncDisposable {
     for (const page of [...manifest.content.fragmentPages, ...manifest.content.filePages]) {
       this.#fragments.truths.add(page.digest);
     }
-    await swarm.serve({ swarm: tag, manifestDigest, manifest });
+    const item = { swarm: tag, manifestDigest, manifest };
     this.serving.set(ref.name, tag);
+    if (this.#fragments instanceof LyingFragments) await swarm.serve(item);
+    else this.#fetching.push(swarm.fetch(item, this.#stop.signal, () => undefined));
   }
 }
 
-async function enrolled(fleet: Fleet, { name, site, host }: HostilePeerOptions) {
+async function enrolled(fleet: HostileHome, { name, site, host }: HostilePeerOptions) {
   const dataDir = fleet.nodeFolder(name);
   await mkdir(dataDir, { recursive: true });
   const identity = await openIdentity(dataDir);

@@ -85,6 +85,12 @@ export class Lab implements AsyncDisposable {
     return portBytes(this.#name(`r${site}`), "wan");
   }
 
+  /** Counters of one host's port at its office's switch, as the host sees them. */
+  async hostBytes(site: number, host: number): Promise<PortBytes> {
+    const { down, up } = await portBytes(this.#name(`r${site}`), `h${host}`);
+    return { down: up, up: down };
+  }
+
   /** Counters of the line between the first two offices. */
   async vpnBytes(): Promise<PortBytes> {
     return portBytes(this.#name("r0"), "vpn");
@@ -101,6 +107,20 @@ export class Lab implements AsyncDisposable {
     await limit(this.#name(`r${site}`), `h${host}`, rate);
   }
 
+  /** Limits what one host sends. */
+  async limitUpload(site: number, host: number, rate: string): Promise<void> {
+    await limit(this.#name(`s${site}h${host}`), "eth0", rate);
+  }
+
+  /** The hosts from `firstFar` on and those before it no longer reach each other, but all reach the line. */
+  async split(site: number, firstFar: number): Promise<void> {
+    await this.#onSplit(site, firstFar, "add");
+  }
+
+  async heal(site: number, firstFar: number): Promise<void> {
+    await this.#onSplit(site, firstFar, "del");
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const { stdout } = await outputOf("ip", ["netns", "list"]);
     const names = stdout.split("\n").map((line) => line.split(" ")[0] ?? "");
@@ -108,6 +128,18 @@ export class Lab implements AsyncDisposable {
       const pids = await outputOf("ip", ["netns", "pids", name]);
       for (const pid of pids.stdout.split("\n").filter((text) => text !== "")) killQuietly(pid);
       await outputOf("ip", ["netns", "del", name]);
+    }
+  }
+
+  // A host that must not reach another refuses to send to it; it is the cheapest wall between two VLANs.
+  async #onSplit(site: number, firstFar: number, verb: "add" | "del"): Promise<void> {
+    for (let host = 0; host < this.options.hosts; host++) {
+      const isFar = host >= firstFar;
+      for (let other = 0; other < this.options.hosts; other++) {
+        if (other >= firstFar === isFar) continue;
+        const route = `blackhole ${this.address(site, other)}/32`;
+        await ip(`-n ${this.#name(`s${site}h${host}`)} route ${verb} ${route}`);
+      }
     }
   }
 

@@ -2,10 +2,16 @@
 import { hash } from "node:crypto";
 import { zstdCompressSync } from "node:zlib";
 import type { FileEntry } from "../../protocol/file-list.ts";
-import { encodeFragmentPage, type FragmentEntry } from "../../protocol/fragment-index.ts";
+import {
+  decodeFragmentPage,
+  encodeFragmentPage,
+  type FragmentEntry,
+} from "../../protocol/fragment-index.ts";
 import { parseDigest, parsePackageRef, type Digest } from "../../protocol/ids.ts";
 import { canonicalBytes } from "../../protocol/json.ts";
-import type { Action, Content, Manifest } from "../../protocol/manifest.ts";
+import type { Content, Manifest } from "../../protocol/manifest.ts";
+import type { Action } from "../../protocol/package-action.ts";
+import { swarmSections } from "../../protocol/swarm-order.ts";
 import type { Exchange, FragmentStore, SwarmItem } from "../../node/content/ports.ts";
 
 export interface MemoryFile {
@@ -99,11 +105,28 @@ export class MemoryFragmentStore implements FragmentStore {
   async write(digest: Digest, bytes: Uint8Array): Promise<void> {
     this.held.set(digest, Buffer.from(bytes));
   }
+
+  async delete(digest: Digest): Promise<void> {
+    this.held.delete(digest);
+  }
+}
+
+/** Digests by swarm index, read from the pages. */
+export function swarmDigests(content: Content, wire: ReadonlyMap<Digest, Buffer>): Digest[] {
+  return swarmSections(content).flatMap((section) => [
+    ...section.fragmentPages.map(({ digest }) => digest),
+    ...section.listPages.map(({ digest }) => digest),
+    ...section.fragmentPages.flatMap((page) =>
+      decodeFragmentPage(wire.get(page.digest)!).map(({ digest }) => digest),
+    ),
+  ]);
 }
 
 /** Has every fragment it was given, as if each came from the site's DP. */
 export class MemoryExchange implements Exchange {
   readonly served: SwarmItem[] = [];
+  /** Nothing comes in, as over a network that is lost. */
+  isCut = false;
   readonly #store: FragmentStore;
   readonly #source: Map<Digest, Buffer>;
 
@@ -121,9 +144,15 @@ export class MemoryExchange implements Exchange {
     signal: AbortSignal,
   ): Promise<{ doneBytes: number; bytes: { local: 0; peer: 0; dp: number; origin: 0 } }> {
     signal.throwIfAborted();
+    const isComplete = [...this.#source.keys()].every((digest) => this.#store.has(digest));
+    if (this.isCut && !isComplete) return aborted(signal);
     let dp = 0;
+    const { content } = item.manifest;
+    const isPart = content !== undefined && item.wanted !== undefined;
+    const digests = isPart ? swarmDigests(content, this.#source) : [];
+    const wanted = new Set(digests.filter((_digest, index) => item.wanted?.has(index)));
     for (const [digest, bytes] of this.#source) {
-      if (this.#store.has(digest)) continue;
+      if (this.#store.has(digest) || (isPart && !wanted.has(digest))) continue;
       await this.#store.write(digest, bytes);
       dp += bytes.length;
     }
@@ -131,9 +160,19 @@ export class MemoryExchange implements Exchange {
     return { doneBytes, bytes: { local: 0, peer: 0, dp, origin: 0 } };
   }
 
+  isNearby(): boolean {
+    return false;
+  }
+
   async serve(item: SwarmItem): Promise<void> {
     this.served.push(item);
   }
+}
+
+async function aborted(signal: AbortSignal): Promise<never> {
+  const end = Promise.withResolvers<never>();
+  signal.addEventListener("abort", () => end.reject(signal.reason), { once: true });
+  return end.promise;
 }
 
 function sum(numbers: readonly number[]): number {

@@ -24,6 +24,10 @@ export class MemoryFragments implements FragmentStore {
   async write(digest: Digest, bytes: Uint8Array): Promise<void> {
     this.map.set(digest, Buffer.from(bytes));
   }
+
+  async delete(digest: Digest): Promise<void> {
+    this.map.delete(digest);
+  }
 }
 
 export interface TestPackage {

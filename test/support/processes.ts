@@ -48,6 +48,8 @@ export interface NodeOptions {
   readonly token?: string;
   /** Address of the coordinator, where it is not the true one. */
   readonly coordinator?: string;
+  /** More flags of `branchline node`. */
+  readonly flags?: readonly string[];
 }
 
 /** One started process and its log file. */
@@ -188,6 +190,7 @@ export class Fleet implements AsyncDisposable {
           name: options.name,
           "check-in": options.checkIn ?? "1s",
         }),
+        ...(options.flags ?? []),
       ],
       options.prefix ?? [],
       {},
@@ -240,6 +243,8 @@ export class Fleet implements AsyncDisposable {
       XDG_CONFIG_HOME: join(this.folder, "home/.config"),
       TMPDIR: join(this.folder, "tmp"),
       BRANCHLINE_PASSPHRASE: "for tests and demonstrations only",
+      // As scripts/run sets it.
+      MALLOC_MMAP_THRESHOLD_: "131072",
       NODE_COMPILE_CACHE:
         process.env["NODE_COMPILE_CACHE"] ??
         join(PROJECT_FOLDER, "node_modules/.cache/node-compile"),
@@ -364,7 +369,10 @@ async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
 }
 
 function commandLine(prefix: Prefix, args: readonly string[]): [string, string[]] {
-  const [file = process.execPath, ...rest] = [...prefix, process.execPath, PROGRAM, ...args];
+  // As scripts/run starts an endpoint.
+  const flags = args[0] === "node" ? ["--max-semi-space-size=4"] : [];
+  const line = [...prefix, process.execPath, ...flags, PROGRAM, ...args];
+  const [file = process.execPath, ...rest] = line;
   return [file, rest];
 }
 

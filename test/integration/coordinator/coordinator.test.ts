@@ -191,7 +191,7 @@ describe("packages", () => {
     expect((await pc.get(`/v1/manifests/${manifest}`)).status).toBe(403);
     expect((await pc.lease(manifest, [0])).status).toBe(403);
     expect((await fleet.status()).endpoints[0]?.jobs).toMatchObject([
-      { state: "waiting", reason: "not activated" },
+      { state: "waiting", reason: "acme/app@1.0 is not activated." },
     ]);
 
     await fleet.activate("acme/app@1.0");

@@ -34,14 +34,15 @@ import {
 import { joinProof, parseJoinToken } from "../../../protocol/join-token.ts";
 import { canonicalBytes, type Parse } from "../../../protocol/json.ts";
 import type { LeaseAnswer } from "../../../protocol/lease.ts";
-import { parseManifest, type Action, type Manifest } from "../../../protocol/manifest.ts";
+import { parseManifest, type Manifest } from "../../../protocol/manifest.ts";
+import { type Action } from "../../../protocol/package-action.ts";
 import type {
   PackageAnswer,
   Publishing,
   Status,
   TokenAnswer,
 } from "../../../protocol/operator-api.ts";
-import type { JobReport } from "../../../protocol/report.ts";
+import type { Report } from "../../../protocol/report.ts";
 
 export interface Answer<T = unknown> {
   readonly status: number;
@@ -163,7 +164,7 @@ export class TestFleet implements AsyncDisposable {
     const target = `${manifest.name}/${manifest.version}`;
     const publishing = await this.operator<Publishing>(
       "GET",
-      `/v1/catalog/publishing?target=${target}`,
+      `/v1/catalog/publishing?target=${encodeURIComponent(target)}`,
     );
     const offline = await readKeyFile(this.init.keysPath, PASSPHRASE);
     const manifestBytes = canonicalBytes(manifest);
@@ -185,16 +186,18 @@ export class TestFleet implements AsyncDisposable {
   }
 }
 
-export async function newFleet(): Promise<TestFleet> {
+/** `nowMs`: where its clock stands; whoever checks its certificate needs today. */
+export async function newFleet(nowMs = 1_800_000_000_000): Promise<TestFleet> {
   const folder = await mkdtemp(path.join(tmpdir(), "branchline-coordinator-"));
   const init = await initCoordinator({
     dataDir: path.join(folder, "data"),
     passphrase: PASSPHRASE,
     hosts: ["localhost", "127.0.0.1"],
     configHome: folder,
-    nowMs: 1_800_000_000_000,
+    nowMs,
   });
   const fleet = new TestFleet(folder, init);
+  fleet.nowMs = nowMs;
   await fleet.start();
   return fleet;
 }
@@ -206,6 +209,8 @@ export class TestEndpoint {
   readonly id: EndpointId;
   counter = 0;
   bearer = "";
+  /** Undefined: it says nothing of its system. */
+  system: CheckInRequest["system"] = undefined;
   held: CheckInRequest["held"] = {
     directive: 0,
     catalog: 0,
@@ -253,6 +258,7 @@ export class TestEndpoint {
       nodeVersion: "0.1.0",
       held: this.held,
       bytes: { local: 0, peer: 0, dp: 0, origin: 0 },
+      ...(this.system === undefined ? {} : { system: this.system }),
     };
     return signStatement("check-in", checkIn, this.#key);
   }
@@ -286,7 +292,7 @@ export class TestEndpoint {
     return this.fleet.call("POST", "/v1/leases", { bearer: this.bearer, body });
   }
 
-  async report(...reports: JobReport[]): Promise<Answer> {
+  async report(...reports: Report[]): Promise<Answer> {
     const body = { reports: reports.map((report) => signStatement("report", report, this.#key)) };
     return this.fleet.call("POST", "/v1/reports", { bearer: this.bearer, body });
   }

@@ -11,10 +11,15 @@ import { buildApp } from "../../../coordinator/routes/app.ts";
 import { openCatalogShelf, catalogChanges } from "../../../coordinator/store/catalog-shelf.ts";
 import { openFragmentFolder } from "../../../coordinator/store/fragment-folder.ts";
 import { openGateBook } from "../../../coordinator/store/gate-book.ts";
+import { openLineBook } from "../../../coordinator/store/line-book.ts";
 import { openMemoryStore } from "../../../coordinator/store/memory-store.ts";
+import { INTENT_SETTINGS_DEFAULT } from "../../../coordinator/core/intent-settings.ts";
+import { openChoreBook } from "../../../coordinator/store/chore-book.ts";
+import { openIntentBook } from "../../../coordinator/store/intent-book.ts";
 import { openPlanBook } from "../../../coordinator/store/plan-book.ts";
 import { openPresenceBook } from "../../../coordinator/store/presence-book.ts";
 import { openRecords } from "../../../coordinator/store/records.ts";
+import { openWakeBook } from "../../../coordinator/store/wake-book.ts";
 import { openSiteBook } from "../../../coordinator/store/site-book.ts";
 import { keyOfSeed } from "../../../coordinator/trust/fleet-keys.ts";
 import { initTrust } from "../../../coordinator/trust/init-trust.ts";
@@ -113,7 +118,12 @@ describe("routes", () => {
       presence,
       sites: openSiteBook(records, presence),
       plans: openPlanBook(),
-      gate: openGateBook(records),
+      chores: openChoreBook(),
+      wakes: openWakeBook(records),
+      settings: INTENT_SETTINGS_DEFAULT,
+      intents: openIntentBook(records, presence, { zone: "UTC", now: () => nowMs }),
+      gate: openGateBook(records, () => nowMs),
+      lines: openLineBook({ policyOf: () => undefined, nowMs: () => nowMs }),
       catalog: openCatalogShelf(records),
       fragments: await openFragmentFolder(path.join(folder, "fragments")),
       manifests: await openFragmentFolder(path.join(folder, "manifests")),

@@ -1,7 +1,7 @@
 import { mkdir, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Action } from "../../../protocol/manifest.ts";
+import type { Action } from "../../../protocol/package-action.ts";
 import { startTimeOf } from "../../../node/actions/process-table.ts";
 import { storeTarget } from "../../../node/actions/store.ts";
 import {

@@ -7,16 +7,20 @@ import type { Instruction } from "../../../protocol/directive.ts";
 import {
   endpointIdOf,
   packageRefOfTargetPath,
+  parsePackageRef,
   parseSwarmTag,
   targetPathOf,
 } from "../../../protocol/ids.ts";
 import { canonicalBytes } from "../../../protocol/json.ts";
 import { matchOf, parseManifest } from "../../../protocol/manifest.ts";
-import type { JobReport } from "../../../protocol/report.ts";
+import type { PackageRules } from "../../../protocol/package-rules.ts";
+import type { JobReport, Report } from "../../../protocol/report.ts";
 import { JobDriver } from "../../../node/actions/job-driver.ts";
 import type { ReportSink } from "../../../node/actions/job-parts.ts";
 import { openJournalFile } from "../../../node/content/journal-file.ts";
 import { Journal } from "../../../node/content/journal.ts";
+import { LocalPackages } from "../../../node/content/local-packages.ts";
+import type { JournalRecord } from "../../../node/core/journal-state.ts";
 import type { VerifiedInstruction } from "../../../node/trust/verified-instruction.ts";
 import {
   digestOf,
@@ -26,6 +30,7 @@ import {
   type MemoryFile,
   type MemoryPackage,
 } from "../../support/memory-content.ts";
+import { MemoryMachine } from "../../support/memory-machine.ts";
 
 export const RUN_FIELDS = { timeoutSec: 20, successCodes: [0] };
 const log = pino({ level: "silent" });
@@ -36,13 +41,52 @@ export interface JobFixture extends AsyncDisposable {
   readonly reports: readonly JobReport[];
   readonly refusals: readonly string[];
   readonly exchange: MemoryExchange;
+  readonly machine: MemoryMachine;
+  readonly journal: Journal;
+  /** Stands for the run around the driver. */
+  listen(listener: Listener): void;
   /** Directs one job and resolves with its next final report. */
   run(pack: MemoryPackage, change?: Partial<Instruction>): Promise<JobReport>;
   /** Directs without waiting. */
   direct(pack: MemoryPackage, change?: Partial<Instruction>): void;
+  /** Directs several jobs at once, in this order. */
+  directAll(orders: readonly Order[]): void;
+  /** The next final report of one job. */
+  ended(job: string): Promise<JobReport>;
   reported(isMeant: (report: JobReport) => boolean): Promise<JobReport>;
+  /** Resolves when no job is under way. */
+  quiet(): Promise<void>;
   /** Ends the driver as a kill of the agent would, and starts another on the same folder. */
   restarted(): Promise<JobFixture>;
+}
+
+export interface Order {
+  readonly pack: MemoryPackage;
+  readonly change?: Partial<Instruction>;
+}
+
+/** A package under another name, with rules. */
+export function packageOf(
+  pack: MemoryPackage,
+  ref: string,
+  rules: PackageRules = {},
+  level = 5,
+): MemoryPackage {
+  return { ...pack, manifest: { ...pack.manifest, ...parsePackageRef(ref), rules, level } };
+}
+
+/** Places that every fixture of one test shares. */
+export interface FixtureParts {
+  readonly dataDir?: string;
+  readonly exchange?: MemoryExchange;
+  readonly manifests?: Map<string, Buffer>;
+  readonly store?: MemoryFragmentStore;
+  readonly machine?: MemoryMachine;
+  readonly publicAddress?: string;
+  readonly retryBaseMs?: number;
+  readonly stallMs?: number;
+  /** The process dies at its so manieth report: before it is written, or right after. */
+  readonly death?: { readonly at: number; readonly isWritten: boolean };
 }
 
 export function script(path: string, text: string): MemoryFile {
@@ -51,93 +95,148 @@ export function script(path: string, text: string): MemoryFile {
 
 export { memoryPackage };
 
-export async function jobFixture(
-  dataDir?: string,
-  fragments?: MemoryExchange,
-  manifests = new Map<string, Buffer>(),
-  store = new MemoryFragmentStore(),
-): Promise<JobFixture> {
-  const folder = dataDir ?? (await mkdtemp(join(tmpdir(), "branchline-node-")));
+export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture> {
+  const folder = shared.dataDir ?? (await mkdtemp(join(tmpdir(), "branchline-node-")));
   for (const name of ["tmp", "runs", "store"]) await mkdir(join(folder, name), { recursive: true });
   const journal = await Journal.open(await openJournalFile(join(folder, "journal.jsonl")), log);
-  const reports: JobReport[] = [];
+  const board = new ReportBoard(journal, shared.death);
   const refusals: string[] = [];
-  const exchange = fragments ?? new MemoryExchange(store, new Map());
-  const waiting = new Set<() => void>();
-  const told = (report: JobReport): void => {
-    reports.push(report);
-    for (const look of waiting) look();
-  };
-  let order = journal.state.order;
-  const outbox: ReportSink = {
-    nextOrder: () => ++order,
-    post: async (report, ...records) => {
-      await journal.append(...records, { type: "report", report });
-      told(report);
-    },
-    mention: told,
-  };
-  const bytesOf = (digest: string): Buffer => manifests.get(digest) ?? Buffer.alloc(0);
+  let listener = deaf;
+  const manifests = shared.manifests ?? new Map<string, Buffer>();
+  const store = shared.store ?? new MemoryFragmentStore();
+  const exchange = shared.exchange ?? new MemoryExchange(store, new Map());
+  const machine = shared.machine ?? new MemoryMachine();
+  const { publicAddress } = shared;
   const driver = new JobDriver(
     {
       endpoint: endpointIdOf(Buffer.alloc(32, 7)),
       dataDir: folder,
       journal,
-      outbox,
+      outbox: board,
       manifests: {
-        get: async (digest) => bytesOf(digest),
+        get: async (digest) => manifests.get(digest) ?? Buffer.alloc(0),
         held: async (digest) => manifests.get(digest),
       },
       trust: { verifyManifest: (bytes) => parseManifest(JSON.parse(bytes.toString("utf8"))) },
       exchange,
       store,
+      cache: { roomFor: async () => ({ isConsuming: false, store }) },
+      packages: await LocalPackages.open(join(folder, "sources")),
+      freeMemoryBytes: () => 2 ** 30,
       environment: { PATH: process.env["PATH"] ?? "", LANG: "C.UTF-8" },
-      placement: () => ({ site: undefined, dp: undefined }),
+      placement: () => ({
+        site: undefined,
+        dp: undefined,
+        ...(publicAddress === undefined ? {} : { publicAddress }),
+      }),
       onRefusal: (refusal) => refusals.push(refusal.code),
       now: () => Date.now(),
-      retryBaseMs: 60_000,
+      clock: () => Date.now(),
+      retryBaseMs: shared.retryBaseMs ?? 60_000,
+      stallMs: shared.stallMs ?? 60_000,
+      machine,
+      onActivity: (activity) => listener(activity),
+      onAgentError: () => undefined,
     },
     log,
   );
   await driver.recover();
+  const close = async (): Promise<void> => {
+    await driver[Symbol.asyncDispose]();
+    await journal[Symbol.asyncDispose]();
+  };
   const fixture: JobFixture = {
     dataDir: folder,
     driver,
-    reports,
+    reports: board.reports,
     refusals,
     exchange,
-    direct: (pack, change) => {
-      const bytes = canonicalBytes(pack.manifest);
-      manifests.set(digestOf(bytes), bytes);
-      exchange.add(pack.fragments);
-      driver.direct([verified(pack, bytes, change)]);
+    machine,
+    journal,
+    listen: (next) => {
+      listener = next;
+    },
+    direct: (pack, change) =>
+      fixture.directAll([change === undefined ? { pack } : { pack, change }]),
+    directAll: (orders) => {
+      const instructions = orders.map(({ pack, change }, sequence) => {
+        const bytes = canonicalBytes(pack.manifest);
+        manifests.set(digestOf(bytes), bytes);
+        exchange.add(pack.fragments);
+        return verified(pack, bytes, { sequence, ...change });
+      });
+      driver.direct(instructions);
     },
     run: async (pack, change) => {
       fixture.direct(pack, change);
       return fixture.reported((report) => report.outcome !== undefined);
     },
-    reported: async (isMeant) => {
-      const found = Promise.withResolvers<JobReport>();
-      const look = (): void => {
-        const report = reports.find(isMeant);
-        if (report !== undefined) found.resolve(report);
-      };
-      waiting.add(look);
-      look();
-      return found.promise;
+    reported: async (isMeant) => board.reported(isMeant),
+    ended: async (job) =>
+      board.reported((report) => report.job === job && report.outcome !== undefined),
+    quiet: async () => {
+      while (!driver.isQuiet) await new Promise((resolve) => setTimeout(resolve, 5));
     },
     restarted: async () => {
-      await driver[Symbol.asyncDispose]();
-      await journal[Symbol.asyncDispose]();
-      return jobFixture(folder, exchange, manifests, store);
+      await close();
+      const { death: _death, ...parts } = shared;
+      return jobFixture({ ...parts, dataDir: folder, exchange, manifests, store, machine });
     },
     [Symbol.asyncDispose]: async () => {
-      await driver[Symbol.asyncDispose]();
-      await journal[Symbol.asyncDispose]();
+      await close();
       await rm(folder, { recursive: true, force: true });
     },
   };
   return fixture;
+}
+
+type Listener = (activity: "acted" | "quiet") => void;
+const deaf: Listener = () => undefined;
+
+/** The outbox: what was told, in order, and whoever waits for it. */
+class ReportBoard implements ReportSink {
+  readonly reports: JobReport[] = [];
+  readonly #journal: Journal;
+  readonly #waiting = new Set<() => void>();
+  readonly #death: FixtureParts["death"];
+  #order: number;
+  #posts = 0;
+
+  constructor(journal: Journal, death: FixtureParts["death"]) {
+    this.#journal = journal;
+    this.#death = death;
+    this.#order = journal.state.order;
+  }
+
+  nextOrder(): number {
+    this.#order += 1;
+    return this.#order;
+  }
+
+  async post(report: Report, ...records: readonly JournalRecord[]): Promise<void> {
+    this.#posts += 1;
+    const { at, isWritten } = this.#death ?? { at: Number.POSITIVE_INFINITY, isWritten: false };
+    if (this.#posts > at || (this.#posts === at && !isWritten)) throw new Error("killed");
+    await this.#journal.append(...records, { type: "report", report });
+    if (this.#posts === at) throw new Error("killed");
+    if (report.kind === "job") this.mention(report);
+  }
+
+  mention(report: JobReport): void {
+    this.reports.push(report);
+    for (const look of this.#waiting) look();
+  }
+
+  async reported(isMeant: (report: JobReport) => boolean): Promise<JobReport> {
+    const found = Promise.withResolvers<JobReport>();
+    const look = (): void => {
+      const report = this.reports.find(isMeant);
+      if (report !== undefined) found.resolve(report);
+    };
+    this.#waiting.add(look);
+    look();
+    return found.promise;
+  }
 }
 
 function verified(

@@ -270,6 +270,7 @@ describe("the exchange of a site", () => {
     const silent: FragmentStore = {
       has: (digest) => frozen.has(digest),
       write: async (digest, bytes) => frozen.write(digest, bytes),
+      delete: async (digest) => frozen.delete(digest),
       read: async (digest) => {
         if (digest === page!.digest) return frozen.read(digest);
         asked.resolve();

@@ -1,11 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import {
-  GATE_DEFAULTS,
-  newGate,
-  step,
-  type GateEvent,
-} from "../../../coordinator/core/lease-gate.ts";
+import { GATE_DEFAULTS, newGate, ttlMs } from "../../../coordinator/core/gate-state.ts";
+import { step, type GateEvent } from "../../../coordinator/core/lease-gate.ts";
 import { endpointIdOf } from "../../../protocol/ids.ts";
 
 const endpoints = [1, 2, 3, 4, 5].map((seed) => endpointIdOf(new Uint8Array(32).fill(seed)));
@@ -71,7 +67,7 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
             broken.delete(grant.index);
           }
           expect(doubles.length).toBeLessThanOrEqual(forced);
-          expect(state.forcedMs.length).toBeLessThanOrEqual(GATE_DEFAULTS.forcedLimit);
+          expect(state.forcedMs.length).toBeLessThanOrEqual(GATE_DEFAULTS.lostLimit);
         } else if (event.type === "served") {
           served.add(index);
           held.delete(index);
@@ -80,13 +76,20 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
           for (const [at, lease] of held) {
             const isAlive = lease.holder === endpoint && lease.untilMs > nowMs;
             const isRenewed = isAlive && (at === index || !broken.has(at));
-            const untilMs = isRenewed ? nowMs + GATE_DEFAULTS.leaseTtlMs : lease.untilMs;
+            const lifeMs = ttlMs(state, endpoint, { nowMs, settings: GATE_DEFAULTS });
+            const untilMs = isRenewed ? nowMs + lifeMs : lease.untilMs;
             held.set(at, { ...lease, untilMs });
             broken.delete(isRenewed ? at : -1);
           }
         } else if (held.get(index)?.holder === endpoint) {
-          const untilMs = Math.min(held.get(index)!.untilMs, nowMs + GATE_DEFAULTS.brokenGraceMs);
-          held.set(index, { holder: endpoint, untilMs });
+          // A broken transfer leaves all its holder's leases the same grace.
+          const own = [...held].filter(
+            ([, lease]) => lease.holder === endpoint && lease.untilMs > nowMs,
+          );
+          for (const [at, lease] of own) {
+            const untilMs = Math.min(lease.untilMs, nowMs + GATE_DEFAULTS.brokenGraceMs);
+            held.set(at, { holder: endpoint, untilMs });
+          }
           broken.add(index);
         }
         // The model and the gate agree on who holds what, and until when.

@@ -1,21 +1,16 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import type { Instruction } from "../../../protocol/directive.ts";
-import type { Outcome } from "../../../protocol/report.ts";
+import type { Outcome } from "../../../protocol/outcome.ts";
 import {
   afterAttempt,
   NO_ATTEMPTS,
   wishKey,
   type AttemptRecord,
 } from "../../../node/core/attempts.ts";
-import {
-  initialState,
-  step,
-  type ReconcileEffect,
-  type ReconcileEvent,
-  type ReconcileState,
-  type Wish,
-} from "../../../node/core/reconcile.ts";
+import type { ReconcileEffect } from "../../../node/core/reconcile-effect.ts";
+import type { ReconcileState, Wish } from "../../../node/core/reconcile-state.ts";
+import { initialState, step, type ReconcileEvent } from "../../../node/core/reconcile.ts";
 
 const LIMIT = 3;
 const REVISIONS = ["aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"];
@@ -55,7 +50,7 @@ const move: fc.Arbitrary<Move> = fc.oneof(
     weight: 1,
     arbitrary: fc
       .tuple(wish, fc.integer({ min: 0, max: 5 }))
-      .map(([one, level]) => ({ type: "levelKnown", wish: one, level }) as const),
+      .map(([one, level]) => ({ type: "manifestRead", wish: one, level, runMs: 0 }) as const),
   },
   {
     weight: 4,
@@ -78,7 +73,7 @@ class Node {
   records = new Map<string, AttemptRecord>();
   running: Wish | undefined;
   starts = new Map<string, number>();
-  state: ReconcileState = initialState(new Map(), 1000);
+  state: ReconcileState = initialState({ records: new Map(), retryBaseMs: 1000 });
   nowMs = 0;
   directive: readonly Instruction[] = [];
 
@@ -97,7 +92,11 @@ class Node {
     }
     if (one.type === "restart") {
       // The runner outlives the agent; the journal has the records and the open attempt.
-      this.state = initialState(new Map(this.records), 1000, this.running);
+      this.state = initialState({
+        records: new Map(this.records),
+        retryBaseMs: 1000,
+        running: this.running,
+      });
       this.send({ type: "directive", instructions: this.directive });
       return;
     }

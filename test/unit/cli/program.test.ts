@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { buildProgram, runProgram } from "../../../coordinator/cli/program.ts";
 import { memorySession, type MemorySession } from "./memory-session.ts";
 
-const noNode = () => Promise.resolve();
+const noNode = { node: () => Promise.resolve(), launch: () => Promise.resolve() };
 
 async function run(...args: readonly string[]): Promise<MemorySession & { readonly code: number }> {
   const session = memorySession();
@@ -126,10 +126,11 @@ describe("the command tree", () => {
 
   it("an error after Ctrl-C counts as interrupted", async () => {
     const session = memorySession();
-    const program = buildProgram(session, "1", () => {
+    const node = () => {
       session.stop();
       return Promise.reject(new Error("cut"));
-    });
+    };
+    const program = buildProgram(session, "1", { ...noNode, node });
     const args = ["node", "--data", "x", "--coordinator", "https://x"];
 
     expect(await runProgram(program, args, session)).toBe(130);

@@ -37,6 +37,17 @@ const look = {
 };
 
 describe("the status on the screen", () => {
+  it("shows what package content takes of an endpoint's disk, where it takes any", () => {
+    const cache = { usedBytes: 1_500_000_000, quotaBytes: 10_000_000_000, pinnedBytes: 2_000_000 };
+    const full = { ...endpointOf("full", "succeeded"), cache };
+    const empty = { ...endpointOf("empty", "succeeded"), cache: { ...cache, usedBytes: 0 } };
+
+    const [, caches = ""] = statusText(statusOf(full, empty), look).split("CACHES\n");
+
+    expect(caches).toMatch(/ENDPOINT +USED +QUOTA +PINNED\nfull +1\.50 GB +10\.0 GB +2\.00 MB\n/u);
+    expect(caches.split("\n\n")[0]).not.toContain("empty");
+  });
+
   it("has the sections endpoints, jobs and sites with the WAN ratio", () => {
     const text = statusText(statusOf(endpointOf("berlin-07", "succeeded", { exitCode: 0 })), look);
 

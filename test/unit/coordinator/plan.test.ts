@@ -1,144 +1,277 @@
+import { createHash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { planEndpoint, type PlanInput, type PlanPackage } from "../../../coordinator/core/plan.ts";
+import { canonicalBytes } from "../../../protocol/json.ts";
+import { parsePackageRef } from "../../../protocol/ids.ts";
 import {
-  endpointIdOf,
-  parseDigest,
-  parsePackageRef,
-  parseSiteName,
-} from "../../../protocol/ids.ts";
+  codes,
+  ENDPOINT,
+  job,
+  known,
+  MONDAY_MS,
+  packageName,
+  planAt,
+  reported,
+  row,
+  ruled,
+  steps,
+  succeed,
+  waitingFor,
+  wish,
+  world,
+} from "../../support/plan-world.ts";
 
-const endpoint = endpointIdOf(new Uint8Array(32).fill(1));
-const other = endpointIdOf(new Uint8Array(32).fill(2));
-const berlin = parseSiteName("berlin");
-const known = (level: number, more: Partial<PlanPackage> = {}): PlanPackage => ({
-  manifest: parseDigest("a".repeat(64)),
-  isActive: true,
-  level,
-  hasContent: true,
-  ...more,
-});
-const deployment = (
-  ref: string,
-  order: number,
-  target: PlanInput["deployments"][number]["target"],
-) => ({
-  id: `d${order}`,
-  ref: parsePackageRef(ref),
-  target,
-  order,
-});
-const all = { kind: "all" } as const;
-const input = (more: Partial<PlanInput>): PlanInput => ({
-  endpoint,
-  site: berlin,
-  role: "agent",
-  deployments: [],
-  packages: new Map(),
-  records: new Map(),
-  neighbours: new Set(),
-  ...more,
-});
-const names = (of: PlanInput) => planEndpoint(of).instructions.map(({ ref }) => ref.name);
+const MINUTE_MS = 60_000;
 
-describe("planner", () => {
+/** As the first release named jobs and revisions. */
+const hash = (value: unknown) =>
+  createHash("sha256").update(canonicalBytes(value)).digest("hex").slice(0, 16);
+const jobs = (abortsAfterFailed: boolean) =>
+  ["a/x@1", "a/y@1", "a/z@1"].map((text, sequence) =>
+    job(text, "c", { sequence, createdMs: 1, order: 1, schedule: { abortsAfterFailed } }),
+  );
+
+describe("order", () => {
   it("OCS-22 OCS-24 orders by package level, then by creation", () => {
-    const packages = new Map([
-      ["a/seven@1", known(7)],
-      ["a/two@1", known(2)],
-      ["a/five@1", known(5)],
-      ["a/default@1", known(5)],
-    ]);
-    const deployments = ["a/default@1", "a/seven@1", "a/two@1", "a/five@1"].map((ref, order) =>
-      deployment(ref, order, all),
-    );
+    const packages = [
+      known("a/seven@1", { level: 7 }),
+      known("a/two@1", { level: 2 }),
+      known("a/five@1"),
+      known("a/default@1"),
+    ];
+    const intents = ["a/default@1", "a/seven@1", "a/two@1", "a/five@1"].map((text) => wish(text));
 
-    const plan = planEndpoint(input({ packages, deployments }));
+    const plan = planAt(world(packages, intents));
 
-    expect(plan.instructions.map(({ ref }) => ref.name)).toEqual([
-      "a/two",
-      "a/default",
-      "a/five",
-      "a/seven",
-    ]);
+    expect(steps(plan)).toEqual(["a/two@1", "a/default@1", "a/five@1", "a/seven@1"]);
     expect(plan.instructions.map(({ sequence }) => sequence)).toEqual([0, 1, 2, 3]);
   });
 
-  it("OCS-5 lets a deployment of an inactive package wait with the reason", () => {
-    const packages = new Map([["a/app@1", known(5, { isActive: false })]]);
-    const plan = planEndpoint(input({ packages, deployments: [deployment("a/app@1", 0, all)] }));
-
-    expect(plan.instructions).toEqual([]);
-    expect(plan.waiting).toMatchObject([{ reason: "not activated" }]);
-  });
-
-  it("OCS-6 plans only what is deployed to the endpoint, its site or all", () => {
-    const packages = new Map(
-      ["a/mine@1", "a/site@1", "a/other@1", "a/away@1"].map((ref) => [ref, known(5)]),
-    );
-    const deployments = [
-      deployment("a/mine@1", 0, { kind: "endpoint", endpoint }),
-      deployment("a/site@1", 1, { kind: "site", site: berlin }),
-      deployment("a/other@1", 2, { kind: "endpoint", endpoint: other }),
-      deployment("a/away@1", 3, { kind: "site", site: parseSiteName("hamburg") }),
+  it("OCO-13 D1 puts a higher deployment priority first, whatever the package level", () => {
+    const packages = [known("a/low@1", { level: 1 }), known("a/high@1", { level: 9 })];
+    const intents = [
+      wish("a/low@1", { name: "usual" }),
+      wish("a/high@1", { name: "urgent", schedule: { priority: 50 } }),
     ];
 
-    expect(names(input({ packages, deployments }))).toEqual(["a/mine", "a/site"]);
+    expect(steps(planAt(world(packages, intents)))).toEqual(["a/high@1", "a/low@1"]);
   });
 
-  it("gives a DP the content of everything its site is assigned, and nothing of other sites", () => {
-    const packages = new Map([
-      ["a/other@1", known(5)],
-      ["a/away@1", known(5)],
-      ["a/bare@1", known(5, { hasContent: false })],
-    ]);
-    const deployments = [
-      deployment("a/other@1", 0, { kind: "endpoint", endpoint: other }),
-      deployment("a/away@1", 1, { kind: "site", site: parseSiteName("hamburg") }),
-      deployment("a/bare@1", 2, { kind: "endpoint", endpoint: other }),
+  it("D1 orders equal priorities and levels by creation, then by sequence", () => {
+    const packages = ["a/x@1", "a/y@1", "a/z@1"].map((text) => known(text));
+    const intents = [
+      wish("a/x@1", { createdMs: 5, order: 2 }),
+      wish("a/y@1", { createdMs: 4, order: 1, sequence: 1 }),
+      wish("a/z@1", { createdMs: 4, order: 1, sequence: 0 }),
     ];
-    const plan = planEndpoint(
-      input({ role: "dp", packages, deployments, neighbours: new Set([endpoint, other]) }),
-    );
 
-    expect(plan.instructions.map(({ ref, purpose }) => [ref.name, purpose])).toEqual([
-      ["a/other", "replicate"],
-    ]);
+    expect(steps(planAt(world(packages, intents)))).toEqual(["a/z@1", "a/y@1", "a/x@1"]);
   });
 
-  it("OCS-23 holds everything back until the level 0 package has succeeded", () => {
-    const packages = new Map([
-      ["a/first@1", known(0)],
-      ["a/app@1", known(5)],
-    ]);
-    const deployments = [deployment("a/app@1", 0, all), deployment("a/first@1", 1, all)];
-    const before = planEndpoint(input({ packages, deployments }));
-    const { job, revision } = before.instructions[0]!;
-    const failed = new Map([[job, { revision, state: "failed" as const }]]);
-    const done = new Map([[job, { revision, state: "succeeded" as const }]]);
-
-    expect(before.instructions.map(({ ref }) => ref.name)).toEqual(["a/first"]);
-    expect(before.waiting).toMatchObject([
-      { reason: expect.stringContaining("blocked by a/first@1") as string },
-    ]);
-    expect(names(input({ packages, deployments, records: failed }))).toEqual(["a/first"]);
-    expect(names(input({ packages, deployments, records: done }))).toEqual(["a/first", "a/app"]);
-  });
-
-  it("gives the same plan for the same input, and a new revision for other content", () => {
-    const deployments = [
-      deployment("a/app@1", 0, all),
-      deployment("a/app@1", 1, { kind: "endpoint", endpoint }),
+  it("merges two wishes for the same thing: the higher priority decides, both are named", () => {
+    const intents = [
+      wish("a/app@1", { name: "slow", schedule: { attemptLimit: 2 } }),
+      wish("a/app@1", { name: "fast", schedule: { priority: 9, attemptLimit: 7 } }),
     ];
-    const first = planEndpoint(input({ deployments, packages: new Map([["a/app@1", known(5)]]) }));
-    const again = planEndpoint(input({ deployments, packages: new Map([["a/app@1", known(5)]]) }));
-    const manifest = parseDigest("b".repeat(64));
-    const changed = planEndpoint(
-      input({ deployments, packages: new Map([["a/app@1", known(5, { manifest })]]) }),
-    );
 
-    expect(again).toEqual(first);
-    expect(first.instructions).toHaveLength(1);
-    expect(changed.instructions[0]?.job).toBe(first.instructions[0]?.job);
-    expect(changed.instructions[0]?.revision).not.toBe(first.instructions[0]?.revision);
+    const { instructions, waiting } = planAt(world([known("a/app@1")], intents));
+
+    expect(instructions).toHaveLength(1);
+    expect(instructions[0]).toMatchObject({ attemptLimit: 7 });
+    expect(instructions[0]?.from.toSorted()).toEqual(["rule/fast", "rule/slow"]);
+    expect(waiting).toEqual([]);
+  });
+
+  it("keeps the id and revision that plain deployments had before there were schedules", () => {
+    const [instruction] = planAt(
+      world([known("a/app@1")], [wish("a/app@1", { source: "deployment", name: "d1" })]),
+    ).instructions;
+
+    const { manifest } = known("a/app@1");
+    expect(instruction).toMatchObject({
+      job: `perform-${hash([ENDPOINT, "a/app@1", "perform"])}`,
+      revision: hash(["a/app@1", manifest, "perform"]),
+    });
+  });
+});
+
+describe("level 0", () => {
+  const packages = [known("a/first@1", { level: 0 }), known("a/app@1")];
+  const intents = [wish("a/app@1"), wish("a/first@1")];
+
+  it("OCS-23 D2 holds everything back until the level 0 package has succeeded, and names it", () => {
+    const input = world(packages, intents);
+    const before = planAt(input);
+    const [first] = before.instructions;
+
+    expect(steps(before)).toEqual(["a/first@1"]);
+    expect(waitingFor(before, "a/app")?.reasons[0]).toMatchObject({
+      code: "levelZero",
+      text: expect.stringContaining("blocked by a/first@1") as string,
+    });
+    expect(steps(planAt(reported(input, first!, "failed")))).toEqual(["a/first@1"]);
+    expect(steps(planAt(reported(input, first!, "succeeded")))).toEqual(["a/first@1", "a/app@1"]);
+  });
+
+  it("OCS-23 D2 goes on blocking when its attempts are used up, until it is withdrawn", () => {
+    const input = world(packages, intents);
+    const [first] = planAt(input).instructions;
+    const failed = reported(input, first!, "failed", { attempt: 3 });
+
+    expect(steps(planAt(failed))).toEqual([]);
+    expect(codes(planAt(failed), "a/first")).toEqual(["attemptsExhausted"]);
+    expect(codes(planAt(failed), "a/app")).toEqual(["levelZero"]);
+    expect(steps(planAt({ ...failed, intents: intents.slice(0, 1) }))).toEqual(["a/app@1"]);
+  });
+
+  it("OCS-23 lets its own dependents through, and keeps what was done before", () => {
+    const chain = [
+      ruled(
+        "a/first@1",
+        { dependencies: [{ name: packageName("a/lib"), actionSet: "install" }] },
+        { level: 0 },
+      ),
+      known("a/lib@1"),
+      known("a/app@1"),
+    ];
+    const done = succeed(world(chain, [wish("a/app@1")]));
+
+    const plan = planAt({ ...done, intents: [...done.intents, wish("a/first@1")] });
+
+    expect(steps(plan)).toEqual(["a/lib@1", "a/first@1", "a/app@1"]);
+  });
+
+  it("OCS-23 does not block where it does not concern the endpoint: not yet started, or not its system", () => {
+    const later = wish("a/first@1", { schedule: { startMs: MONDAY_MS + MINUTE_MS } });
+    const foreign = ruled("a/first@1", { requirements: { os: ["win32"] } }, { level: 0 });
+
+    expect(steps(planAt(world(packages, [intents[0]!, later])))).toEqual(["a/app@1"]);
+    expect(steps(planAt(world([foreign, known("a/app@1")], intents)))).toEqual(["a/app@1"]);
+  });
+});
+
+describe("attempts", () => {
+  const input = world([known("a/app@1")], [wish("a/app@1")]);
+  const [instruction] = planAt(input).instructions;
+
+  it("SE-21 SE-22 stops after the limit with the reason, and a higher limit goes on", () => {
+    const failed = reported(input, instruction!, "failed", { attempt: 3 });
+
+    expect(steps(planAt(reported(input, instruction!, "failed", { attempt: 2 })))).toEqual([
+      "a/app@1",
+    ]);
+    expect(waitingFor(planAt(failed), "a/app")).toMatchObject({
+      state: "failed",
+      reasons: [{ code: "attemptsExhausted" }],
+    });
+    const more = [wish("a/app@1", { schedule: { attemptLimit: 5 } })];
+    expect(steps(planAt({ ...failed, intents: more }))).toEqual(["a/app@1"]);
+  });
+
+  it("SE-23 D7 starts anew for a changed desired state, and not for unrelated edits", () => {
+    const failed = reported(input, instruction!, "failed", { attempt: 3 });
+    const edited = [wish("a/app@1", { name: "renamed", schedule: { priority: 3, jitterSec: 9 } })];
+
+    expect(steps(planAt({ ...failed, intents: edited }))).toEqual([]);
+    expect(steps(planAt({ ...failed, intents: [wish("a/app@1", { resets: 1 })] }))).toEqual([
+      "a/app@1",
+    ]);
+  });
+});
+
+describe("sequences", () => {
+  const packages = ["a/x@1", "a/y@1", "a/z@1"].map((text) => known(text));
+
+  it("OCO-48 fails the rest of a container after a failed job, with -8888", () => {
+    const input = world(packages, jobs(true));
+    const plan = planAt(input);
+
+    expect(plan.instructions.map(({ sequenceOf }) => sequenceOf)).toEqual(
+      Array.from({ length: 3 }, () => ({ id: "container/c", abort: true })),
+    );
+    const after = planAt(reported(input, plan.instructions[0]!, "failed", { attempt: 3 }));
+    expect(steps(after)).toEqual([]);
+    expect(waitingFor(after, "a/y")).toMatchObject({
+      state: "failed",
+      reasons: [{ code: "sequenceAborted", text: expect.stringContaining("-8888") as string }],
+    });
+  });
+
+  it("OCO-48 D4 fails the container's jobs on this endpoint too where another one's failed", () => {
+    const ended = world(packages, jobs(true), { abortedContainers: new Set(["c"]) });
+    const own = jobs(true).map((one) => ({
+      ...one,
+      schedule: { ...one.schedule, abortScope: "endpoint" as const },
+    }));
+
+    expect(steps(planAt(ended))).toEqual([]);
+    expect(codes(planAt(ended), "a/x")).toEqual(["sequenceAborted"]);
+    expect(steps(planAt({ ...ended, intents: own }))).toHaveLength(3);
+  });
+
+  it("OCO-49 goes on with the other jobs by default", () => {
+    const input = world(packages, jobs(false));
+    const [first] = planAt(input).instructions;
+
+    expect(steps(planAt(reported(input, first!, "failed", { attempt: 3 })))).toEqual([
+      "a/y@1",
+      "a/z@1",
+    ]);
+  });
+});
+
+describe("content for others", () => {
+  it("gives a DP the content of everything its site is assigned, with all that this needs", () => {
+    const packages = [
+      ruled("a/app@1", { dependencies: [{ name: packageName("a/lib"), actionSet: "install" }] }),
+      known("a/lib@1"),
+      known("a/bare@1", { hasContent: false }),
+      known("a/dark@1", { isActive: false }),
+    ];
+    const replicate = ["a/app@1", "a/bare@1", "a/dark@1"].map(parsePackageRef);
+    const endpoint = { ...world([], []).endpoint, role: "dp" as const };
+
+    const plan = planAt(world(packages, [], { endpoint, replicate }));
+
+    expect(steps(plan)).toEqual(["replicate a/lib@1", "replicate a/app@1"]);
+    expect(steps(planAt(world(packages, [], { replicate })))).toEqual([]);
+  });
+
+  it("ZEN-17 keeps the content of a pinned package and all that it needs", () => {
+    const packages = [
+      ruled("a/app@1", { dependencies: [{ name: packageName("a/lib"), actionSet: "launch" }] }),
+      known("a/lib@1"),
+    ];
+
+    expect(steps(planAt(world(packages, [wish("a/app@1", { isPinned: true })])))).toEqual([
+      "a/lib@1",
+      "a/app@1",
+      "cache a/lib@1",
+      "cache a/app@1",
+    ]);
+  });
+});
+
+describe("the whole plan", () => {
+  it("gives the same bytes for the same input, and no instant of its own", () => {
+    const packages = [known("a/app@1"), known("a/app@2"), known("b/x@1", { level: 0 })];
+    const intents = [wish("a/app@2"), wish("b/x@1"), wish("c/none@1")];
+    const input = world(packages, intents, { installed: [row("a/app@1")] });
+
+    expect(JSON.stringify(planAt(input))).toBe(JSON.stringify(planAt(input)));
+    expect(JSON.stringify(planAt(input, MONDAY_MS + 1))).toBe(JSON.stringify(planAt(input)));
+  });
+
+  it("hands out at most as many packages as a directive holds, new ones first", () => {
+    const all = Array.from({ length: 230 }, (_none, at) => `a/p${at}@1`);
+    const input = world(
+      all.map((text) => known(text)),
+      all.map((text) => wish(text)),
+    );
+    const plan = planAt(input);
+
+    expect(plan.instructions).toHaveLength(200);
+    expect(plan.waiting).toHaveLength(30);
+    expect(plan.waiting[0]?.reasons[0]?.code).toBe("directiveFull");
+    expect(steps(planAt(succeed(input)))).toEqual(expect.arrayContaining(["a/p229@1"]));
   });
 });

@@ -25,7 +25,7 @@ const member = (more: Partial<StatusMember> = {}): StatusMember => ({
   joinedMs: 1000,
   dp: undefined,
   bytes,
-  plan: { instructions: [], waiting: [] },
+  plan: { instructions: [], waiting: [], preview: [], changesMs: undefined },
   reports: [],
   refusals: [],
   ...more,
@@ -58,6 +58,7 @@ describe("status", () => {
       revision: "0".repeat(16),
       sequence: 0,
       attemptLimit: 3,
+      from: [],
     };
     const other = parsePackageRef("acme/tool@2");
     const plan = {
@@ -65,7 +66,20 @@ describe("status", () => {
         instruction,
         { ...instruction, purpose: "replicate" as const, job: "replicate-1" },
       ],
-      waiting: [{ ref: other, job: "perform-2", reason: "not activated" }],
+      waiting: [
+        {
+          ref: other,
+          job: "perform-2",
+          operation: "install" as const,
+          from: [],
+          state: "waiting" as const,
+          reasons: [
+            { code: "notActive" as const, text: "not activated", endsWhen: "", sinceMs: 1000 },
+          ],
+        },
+      ],
+      preview: [],
+      changesMs: undefined,
     };
 
     const status = parseStatus(

@@ -1,11 +1,10 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Content } from "../../../protocol/manifest.ts";
 import { assemble } from "../../../node/content/assemble.ts";
 import { readContentIndex } from "../../../node/content/content-index.ts";
-import { FolderFragmentStore } from "../../../node/content/fragment-store.ts";
 import { ManifestSource } from "../../../node/content/manifest-source.ts";
 import {
   digestOf,
@@ -23,51 +22,6 @@ afterEach(async () => {
 });
 
 const signal = new AbortController().signal;
-
-describe("fragment store", () => {
-  it("holds what was written over a restart and removes unfinished writes", async () => {
-    const bytes = Buffer.from("fragment");
-    const digest = digestOf(bytes);
-    const store = await FolderFragmentStore.open(folder, () => undefined);
-    await store.write(digest, bytes);
-    await writeFile(join(folder, digest.slice(0, 2), `${digest}.0123`), "half");
-
-    const again = await FolderFragmentStore.open(folder, () => undefined);
-
-    expect(again.has(digest)).toBe(true);
-    expect(await again.read(digest)).toEqual(bytes);
-    expect(await readdir(join(folder, digest.slice(0, 2)))).toEqual([digest]);
-  });
-
-  it("gives nothing that was altered on disk after it was read and found good", async () => {
-    const digest = digestOf(Buffer.from("fragment"));
-    const corrupt: string[] = [];
-    const store = await FolderFragmentStore.open(folder, (one) => corrupt.push(one));
-    await store.write(digest, Buffer.from("fragment"));
-    const before = await store.read(digest);
-
-    await writeFile(join(folder, digest.slice(0, 2), digest), "fragmenT");
-
-    expect(before?.toString()).toBe("fragment");
-    expect(await store.read(digest)).toBeUndefined();
-    expect(corrupt).toEqual([digest]);
-  });
-
-  it("drops and reports a fragment that rotted on disk", async () => {
-    const digest = digestOf(Buffer.from("fragment"));
-    const store = await FolderFragmentStore.open(folder, () => undefined);
-    await store.write(digest, Buffer.from("fragment"));
-    await writeFile(join(folder, digest.slice(0, 2), digest), "fragmenT");
-    const corrupt: string[] = [];
-
-    const again = await FolderFragmentStore.open(folder, (one) => corrupt.push(one));
-
-    expect(await again.read(digest)).toBeUndefined();
-    expect(again.has(digest)).toBe(false);
-    expect(corrupt).toEqual([digest]);
-    expect(await readdir(join(folder, digest.slice(0, 2)))).toEqual([]);
-  });
-});
 
 async function indexOf(files: readonly MemoryFile[], change: Partial<Content> = {}) {
   const pack = memoryPackage({ kind: "store", path: "x" }, files);

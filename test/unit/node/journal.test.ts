@@ -1,9 +1,10 @@
+import { crc32 } from "node:zlib";
 import { pino } from "pino";
 import { describe, expect, it } from "vitest";
 import { endpointIdOf, parseDigest, parsePackageRef } from "../../../protocol/ids.ts";
 import type { JobReport } from "../../../protocol/report.ts";
 import { Journal } from "../../../node/content/journal.ts";
-import type { JournalRecord } from "../../../node/core/journal-state.ts";
+import { snapshotOf, type JournalRecord } from "../../../node/core/journal-state.ts";
 import { memoryJournalFile } from "../../support/memory-journal-file.ts";
 
 const wish = { job: "j1", revision: "aaaaaaaaaaaaaaaa" };
@@ -61,6 +62,58 @@ describe("journal", () => {
     expect(state.records.get("j1/aaaaaaaaaaaaaaaa")).toEqual({ attempts: 1, isDone: false });
     expect(state).toMatchObject({ counter: 4, order: 7, open: undefined });
     expect([...state.outbox.keys()]).toEqual(["r1"]);
+  });
+
+  it("reads a journal of the first release, and keeps what later ones added", async () => {
+    const snapshot = `{"type":"snapshot","state":{"counter":9,"order":4,"bytes":{"local":0,"peer":1,"dp":2,"origin":3},"records":[["j1/aaaaaaaaaaaaaaaa",{"attempts":2,"isDone":true,"level":5}]],"outbox":[]}}`;
+    const line = `${crc32(snapshot).toString(16).padStart(8, "0")} ${snapshot}\n`;
+    const file = memoryJournalFile(Buffer.from(line));
+    const journal = await Journal.open(file, quiet);
+    const old = journal.state;
+    const need = { kind: "restart", job: "j1", timeoutMin: 20, isOrdered: false } as const;
+    const action = { atMs: 1, step: "action", text: "install" } as const;
+
+    await journal.append(
+      { type: "settled", ...wish, end: "alreadyInstalled" },
+      { type: "drifted", job: "j2", revision: wish.revision },
+      { type: "power", slot: "power", held: { boot: "b1", need } },
+      { type: "acted", entry: action },
+      { type: "scanned", digest: parseDigest("cd".repeat(32)) },
+      { type: "woke", ids: ["w1"] },
+    );
+    const { state } = await Journal.open(file.powerCut(), quiet);
+
+    expect(old).toMatchObject({ counter: 9, actions: [], power: undefined });
+    expect(old.installed.size).toBe(0);
+    expect(state).toEqual(journal.state);
+    expect(state.records.get("j1/aaaaaaaaaaaaaaaa")).toMatchObject({ attempts: 2, level: 5 });
+    expect(state.power?.need).toEqual(need);
+    expect([...state.wakes]).toEqual(["w1"]);
+  });
+
+  it("loses nothing of all that when it compacts", async () => {
+    const file = memoryJournalFile();
+    const journal = await Journal.open(file, quiet);
+    const need = { kind: "shutdown", job: "j1", timeoutMin: 0, isOrdered: true } as const;
+    await journal.append(
+      intent,
+      { type: "ended", ...wish, outcome: "success" },
+      { type: "power", slot: "parting", held: { boot: "b1", need } },
+      { type: "acted", entry: { atMs: 1, step: "action", text: "install" } },
+      { type: "acted", entry: { atMs: 2, step: "action", text: "install" } },
+      { type: "logged", count: 1 },
+      { type: "settled", job: "j3", revision: wish.revision, end: "aborted" },
+      { type: "woke", ids: ["w1", "w2"] },
+    );
+    const again = memoryJournalFile();
+    const compacted = await Journal.open(again, quiet);
+
+    await compacted.append(snapshotOf(journal.state));
+    const { state } = await Journal.open(again.powerCut(), quiet);
+
+    expect(state).toEqual(journal.state);
+    expect([...state.installed]).toEqual([["acme/app", "1.2.3"]]);
+    expect(state.actions.map(({ atMs }) => atMs)).toEqual([2]);
   });
 
   it("cuts a torn tail at every length, says so, and goes on after it", async () => {

@@ -1,11 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Instruction } from "../../../protocol/directive.ts";
-import {
-  initialState,
-  step,
-  type ReconcileEvent,
-  type ReconcileState,
-} from "../../../node/core/reconcile.ts";
+import { initialState, step, type ReconcileEvent } from "../../../node/core/reconcile.ts";
+import type { ReconcileState } from "../../../node/core/reconcile-state.ts";
 
 const REVISION = "aaaaaaaaaaaaaaaa";
 
@@ -18,7 +14,7 @@ const wish = (job: string, revision = REVISION) => ({ job, revision });
 /** Applies events and returns what they did, as short text. */
 function play(
   events: readonly ReconcileEvent[],
-  from: ReconcileState = initialState(new Map(), 1000),
+  from: ReconcileState = initialState({ records: new Map(), retryBaseMs: 1000 }),
   nowMs = 0,
 ) {
   let state = from;
@@ -28,7 +24,8 @@ function play(
     state = next.state;
     for (const effect of next.effects) {
       if (effect.type === "wake") done.push(`wake ${effect.atMs}`);
-      else done.push(`${effect.type} ${effect.wish.job}`);
+      else if ("wish" in effect) done.push(`${effect.type} ${effect.wish.job}`);
+      else done.push(effect.type);
     }
   }
   return { state, done };
@@ -64,7 +61,7 @@ describe("the order of jobs", () => {
   it("OCS-23 runs nothing after a level 0 that has not succeeded, until it is withdrawn", () => {
     const failed = play([
       { type: "directive", instructions: [wanted("zero", 0, { attemptLimit: 1 }), wanted("b", 1)] },
-      { type: "levelKnown", wish: wish("zero"), level: 0 },
+      { type: "manifestRead", wish: wish("zero"), level: 0, runMs: 0 },
       { type: "fetched", wish: wish("zero") },
       { type: "fetched", wish: wish("b") },
       { type: "ended", wish: wish("zero"), outcome: "failed" },
@@ -78,7 +75,7 @@ describe("the order of jobs", () => {
   it("OCS-23 lets later jobs pass a failed one of another level", () => {
     const { done } = play([
       { type: "directive", instructions: [wanted("a", 0, { attemptLimit: 1 }), wanted("b", 1)] },
-      { type: "levelKnown", wish: wish("a"), level: 5 },
+      { type: "manifestRead", wish: wish("a"), level: 5, runMs: 0 },
       { type: "fetched", wish: wish("a") },
       { type: "fetched", wish: wish("b") },
       { type: "ended", wish: wish("a"), outcome: "failed" },
@@ -122,7 +119,7 @@ describe("attempts", () => {
 
   it("SE-23 starts again when the desired revision changes", () => {
     const spent = new Map([[`a/${REVISION}`, { attempts: 3, isDone: false }]]);
-    const state = initialState(spent, 1000);
+    const state = initialState({ records: spent, retryBaseMs: 1000 });
     const same = play([{ type: "directive", instructions: [wanted("a", 0)] }], state);
     const revision = "bbbbbbbbbbbbbbbb";
     const changed = play(
@@ -138,7 +135,7 @@ describe("attempts", () => {
     const spent = new Map([[`a/${REVISION}`, { attempts: 3, isDone: false }]]);
     const same = play(
       [{ type: "directive", instructions: [wanted("a", 0)] }],
-      initialState(spent, 1000),
+      initialState({ records: spent, retryBaseMs: 1000 }),
     );
 
     const raised = [wanted("a", 0, { attemptLimit: 5 })];
@@ -151,7 +148,7 @@ describe("attempts", () => {
     const finished = new Map([[`a/${REVISION}`, { attempts: 1, isDone: true }]]);
     const { done } = play(
       [{ type: "directive", instructions: [wanted("a", 0)] }],
-      initialState(finished, 1000),
+      initialState({ records: finished, retryBaseMs: 1000 }),
     );
 
     expect(done).toEqual(["serve a"]);

@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { buildPackage } from "../../../coordinator/publish/build-package.ts";
 import { makeStaging } from "../../../coordinator/publish/staging.ts";
 import { packageRefText, parsePackageName, parsePackageVersion } from "../../../protocol/ids.ts";
-import type { Action } from "../../../protocol/manifest.ts";
+import type { Action } from "../../../protocol/package-action.ts";
 import {
   paxRecord,
   tarOf,

@@ -1,0 +1,86 @@
+import type { Stream } from "@libp2p/interface";
+import { Uint8ArrayList } from "uint8arraylist";
+import { describe, expect, it } from "vitest";
+import { BulkServer, type UploadLimits } from "../../../node/swarm/bulk-server.ts";
+import {
+  BULK_HEADER_BYTES,
+  decodeBulkHeader,
+  encodeBulkRequest,
+  type BulkStatus,
+} from "../../../protocol/exchange.ts";
+import { parseSwarmTag } from "../../../protocol/ids.ts";
+
+const swarm = parseSwarmTag("a".repeat(64));
+const FRAGMENT = Buffer.alloc(1000, 7);
+
+/** As much of a stream as the server uses; what it sends is kept. */
+class MemoryStream extends EventTarget {
+  readonly sent: Buffer[] = [];
+  status = "open";
+  readStatus = "readable";
+  readableEnded = false;
+  readBufferLength = 0;
+  writableNeedsDrain = false;
+
+  send(frame: Uint8Array | Uint8ArrayList): boolean {
+    this.sent.push(Buffer.from(frame.subarray()));
+    return true;
+  }
+
+  push(bytes: Uint8Array): void {
+    const event = Object.assign(new Event("message"), { data: new Uint8ArrayList(bytes) });
+    this.dispatchEvent(event);
+  }
+
+  end(): void {
+    this.readableEnded = true;
+    this.dispatchEvent(new Event("end"));
+  }
+
+  async close(): Promise<void> {
+    this.status = "closed";
+  }
+
+  pause(): void {}
+  resume(): void {}
+  abort(): void {}
+}
+
+async function answers(limits: Partial<UploadLimits>, indices: readonly number[]) {
+  const server = new BulkServer(async () => FRAGMENT, {
+    uploadSlots: 8,
+    upload: async () => undefined,
+    isOwed: () => false,
+    ...limits,
+  });
+  const stream = new MemoryStream();
+  const serving = server.serve(stream as unknown as Stream);
+  for (const [at, index] of indices.entries()) {
+    stream.push(encodeBulkRequest({ id: at + 1, swarm, index }));
+  }
+  stream.end();
+  await serving;
+  return stream.sent.map((frame): BulkStatus => {
+    return decodeBulkHeader(frame.subarray(0, BULK_HEADER_BYTES)).status;
+  });
+}
+
+describe("bulk server", () => {
+  it("serves nobody on a node without slots, but for what it fetched over the line itself", async () => {
+    const limits = { uploadSlots: 0, isOwed: ({ index }: { index: number }) => index === 5 };
+
+    expect(await answers(limits, [4, 5, 6])).toEqual(["busy", "ok", "busy"]);
+  });
+
+  it("takes every answer from the upload rate before it is sent", async () => {
+    const taken: number[] = [];
+
+    const statuses = await answers(
+      { upload: async (sizeBytes) => void taken.push(sizeBytes) },
+      [1, 2],
+    );
+
+    expect(statuses).toEqual(["ok", "ok"]);
+    expect(taken).toEqual([1000, 1000]);
+  });
+});

@@ -1,0 +1,54 @@
+/** A holder that cannot pass on what it fetches leaves the line to others. */
+import { describe, expect, it } from "vitest";
+import { PassingOn } from "../../../node/core/passing-on.ts";
+
+function heardOf(fetched: readonly number[], nowMs: number): PassingOn {
+  const passing = new PassingOn();
+  for (const index of fetched) passing.fetched(index, nowMs);
+  passing.heard(nowMs + 1000);
+  return passing;
+}
+
+describe("what a holder fetched", () => {
+  it("may not become more than three fragments that nobody has taken", () => {
+    const passing = heardOf([1, 2, 3], 1000);
+    expect(passing.mayFetch(2000)).toBe(false);
+    passing.taken(2);
+
+    expect(passing.mayFetch(2000)).toBe(true);
+  });
+
+  it("makes it step down when three wait for a second", () => {
+    expect(heardOf([1, 2, 3], 1000).isFailing(1999)).toBe(false);
+    expect(heardOf([1, 2, 3], 1000).isFailing(2000)).toBe(true);
+    expect(heardOf([1, 2], 1000).isFailing(2000)).toBe(false);
+  });
+
+  it("may be further ahead once neighbours take fragments", () => {
+    const passing = heardOf([0], 1000);
+    passing.taken(0);
+    for (let index = 1; index <= 6; index++) passing.fetched(index, 2000);
+
+    expect(passing.mayFetch(2000)).toBe(true);
+    expect(passing.isFailing(3000)).toBe(true);
+    expect(passing.mayFetch(3000)).toBe(false);
+  });
+
+  it("is held against nobody whose neighbours are silent, or who has none", () => {
+    const lone = new PassingOn();
+    for (let index = 0; index < 20; index++) lone.fetched(index, 1000);
+    expect(lone.mayFetch(1500)).toBe(true);
+    expect(lone.isFailing(4000)).toBe(false);
+
+    const silent = heardOf([1, 2, 3], 1000);
+    expect(silent.isFailing(4100)).toBe(false);
+    expect(silent.mayFetch(4100)).toBe(true);
+  });
+
+  it("is forgotten after 10 s: somebody else will have brought it", () => {
+    const passing = heardOf([1, 2, 3], 1000);
+    passing.heard(11_500);
+    expect(passing.isFailing(11_500)).toBe(false);
+    expect(passing.mayFetch(11_500)).toBe(true);
+  });
+});
