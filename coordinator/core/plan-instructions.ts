@@ -208,8 +208,9 @@ function cachesOf(jobs: readonly Job[], input: PlanInput): readonly PlannedInstr
     if (job.operation !== "install" || !isCached(job)) continue;
     const { below } = closureOf(job.known, input.packages);
     const from = [...new Set(job.wishes.map(({ intent }) => fromText(intent)))];
+    // Also those without content: an endpoint launches offline only what its directive names.
     for (const known of [...below, job.known]) {
-      if (known.hasContent) addContent(known, { purpose: "cache", from }, input, caches);
+      addContent(known, { purpose: "cache", from }, input, caches);
     }
   }
   return [...caches.values()];

@@ -3,7 +3,6 @@ import { planEndpoint } from "../../coordinator/core/plan.ts";
 import { installedAfter } from "../../coordinator/core/installed.ts";
 import type {
   Intent,
-  IntentSource,
   Plan,
   PlanCatalog,
   PlanInput,
@@ -245,15 +244,6 @@ export function row(text: string, sinceMs = 1): PlanInstalled {
   return { ...parsePackageRef(text), sinceMs };
 }
 
-export function there(input: PlanInput): readonly string[] {
-  return input.installed
-    .filter(({ sinceMs, removedMs }) => removedMs === undefined || removedMs < sinceMs)
-    .map(packageRefText)
-    .toSorted();
-}
-
 export function packageName(text: string): PackageName {
   return parsePackageRef(`${text}@0`).name;
 }
-
-export type { IntentSource };

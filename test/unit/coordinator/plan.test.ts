@@ -236,10 +236,10 @@ describe("content for others", () => {
     expect(steps(planAt(world(packages, [], { replicate })))).toEqual([]);
   });
 
-  it("ZEN-17 keeps the content of a pinned package and all that it needs", () => {
+  it("ZEN-17 keeps a pinned package and all that it needs, also what has no content", () => {
     const packages = [
       ruled("a/app@1", { dependencies: [{ name: packageName("a/lib"), actionSet: "launch" }] }),
-      known("a/lib@1"),
+      known("a/lib@1", { hasContent: false }),
     ];
 
     expect(steps(planAt(world(packages, [wish("a/app@1", { isPinned: true })])))).toEqual([
