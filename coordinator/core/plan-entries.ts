@@ -236,9 +236,12 @@ function needed(known: PlanPackage, { deciding, from, isOnlyKept }: Need, desk: 
   const { presence, dependents } = desk;
   const { id, revision, attemptLimit, isKept, own } = installing(known, desk);
   if (!isKept && (isOnlyKept || presence.has(known))) return;
-  const replaced = isKept ? [] : dependents.replacedBy(known, true);
+  // What has its place already has all that comes before it, too: nothing may be put behind it now.
+  const isPlaced = desk.entries.has(id);
+  const uninstallsOlder = own?.deciding.intent.schedule.uninstallsOld ?? true;
+  const replaced = isKept || isPlaced ? [] : dependents.replacedBy(known, uninstallsOlder);
   const before = replaced.map((old) => takeOff(old, { deciding, from }, desk));
-  const { direct } = dependents.closureOf(known);
+  const direct = isPlaced ? [] : dependents.closureOf(known).direct;
   if (!isOnlyKept) {
     const { uninstallsOld } = deciding.intent.schedule;
     dependents.settle({ known, uninstallsOld, from: from[0] ?? fromText(deciding.intent) });

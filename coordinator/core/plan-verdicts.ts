@@ -120,7 +120,11 @@ function thereVerdict(job: Judged, { presence, excluded }: Grounds): Verdict | u
   );
   if (isForced) return undefined;
   const name = packageRefText(known);
-  if (presence.has(known)) return over("alreadyInstalled", `${name} is installed already.`, job);
+  // The endpoint repairs it: it has seen that the package is gone, before its next scan says so (SE-19).
+  const isRepaired = job.record !== undefined && job.standing === "open";
+  if (presence.has(known) && !isRepaired) {
+    return over("alreadyInstalled", `${name} is installed already.`, job);
+  }
   const removedMs = presence.recordOf(known)?.removedMs;
   const isOnlyDeployed = wishes.every(({ intent }) => intent.source === "deployment");
   const isRemovedSince =

@@ -49,6 +49,14 @@ describe("chains", () => {
     expect(byName.get("a/b1")?.after).toBeUndefined();
   });
 
+  it("ZEN-13 puts nothing behind what has its place, and leaves an old version where its wish says so", () => {
+    const packages = [known("a/b@1"), known("a/b@3"), ruled("a/c@1", needs("a/b"))];
+    const kept = wish("a/b@3", { schedule: { uninstallsOld: false } });
+    const plan = planAt(world(packages, [kept, wish("a/c@1")], { installed: [row("a/b@1")] }));
+
+    expect(steps(plan)).toEqual(["a/b@3", "a/c@1"]);
+  });
+
   it("ZEN-9 does not start the primary without one at the end of the chain, and names the path", () => {
     const plan = planAt(world(without("a/b2@1"), [wish("a/a@1")]));
 

@@ -107,6 +107,15 @@ describe("what is there already", () => {
     expect(steps(planAt({ ...input, scan: { ...scan, software: [found] } }))).toEqual([]);
   });
 
+  it("SE-19 leaves the order for a repair with the endpoint until its scan is there", () => {
+    const input = world([known("a/app@1")], [wish("a/app@1")]);
+    const [instruction] = planAt(input).instructions;
+    const installed = reported(input, instruction!, "succeeded");
+    const gone = reported(installed, instruction!, "waiting", { attempt: 1 });
+
+    expect(steps(planAt(gone))).toEqual(["a/app@1"]);
+  });
+
   it("OCO-41 uninstalls the old version before the new one, unless that is switched off", () => {
     const packages = [known("a/app@1"), known("a/app@2")];
     const installed = [row("a/app@1")];
