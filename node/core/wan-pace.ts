@@ -9,8 +9,13 @@ const EWMA_WEIGHT = 0.2;
 /** A rare fragment says how slow the line is, a burst says little: slow to forget. */
 const DECAY_WEIGHT = 0.05;
 const MEAN_WEIGHT = 0.1;
-/** A longer pause is an outage, not the pace of the line. */
+/**
+ * A pause far longer than usual is an outage, not the pace of the line: it counts for little, or patience
+ * would grow with every outage and make the next one longer.
+ */
 const GAP_MAX_MS = 10_000;
+const OUTAGE_FACTOR = 4;
+const OUTAGE_MIN_MS = 1000;
 /** Pace before anything came. */
 const FIRST_GAP_MS = 250;
 /** Arrivals from the origin before their pace is believed; until then a fast line is assumed. */
@@ -33,7 +38,8 @@ export class WanPace {
 
   /** A fragment came from anywhere after this pause. */
   progressed(pauseMs: number): void {
-    const gapMs = Math.min(pauseMs, GAP_MAX_MS);
+    const outageMs = Math.max(OUTAGE_FACTOR * this.siteMs, OUTAGE_MIN_MS);
+    const gapMs = Math.min(pauseMs, outageMs, GAP_MAX_MS);
     const weight = gapMs > this.siteMs ? EWMA_WEIGHT : DECAY_WEIGHT;
     this.siteMs += weight * (gapMs - this.siteMs);
     this.meanMs += MEAN_WEIGHT * (gapMs - this.meanMs);

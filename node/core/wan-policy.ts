@@ -14,6 +14,8 @@ const PATIENCE_GAPS = 4;
 const RANK_STEP_MIN_MS = 400;
 const RANK_STEP_GAPS = 4;
 const RANK_STEPS_MAX = 15;
+/** Whatever the rank and the pace: before the site counts as being without progress. */
+const RANK_PATIENCE_MAX_MS = 20_000;
 /** The named holder gets this long on the LAN before a forced lease is asked (distribution 3.2 step 3). */
 const HOLDER_PATIENCE_MS = 2000;
 /** Where there is no session with it, others had their time to bring what it was sent. */
@@ -308,11 +310,13 @@ export class WanPolicy {
       const hasFailed = this.extraSteps >= STEPPED_DOWN_STEPS;
       const mayStandBy = rank < STANDBY_RANKS && !isTail && !hasFailed;
       const isStandby = mayStandBy && nowMs - this.askedMs >= this.standbyMs;
-      return (stalledMs >= steps * stepMs && nowMs >= this.firstAskMs) || isStandby;
+      const rankMs = Math.min(steps * stepMs, RANK_PATIENCE_MAX_MS);
+      return (stalledMs >= rankMs && nowMs >= this.firstAskMs) || isStandby;
     }
     const patienceMs = Math.max(DP_PATIENCE_MS, PATIENCE_GAPS * this.pace.gapMs);
     const silentMs = nowMs - Math.max(this.dpHeardMs, this.progressMs);
-    return silentMs >= patienceMs + Math.min(behind, RANK_STEPS_MAX) * stepMs;
+    const rankMs = Math.min(behind, RANK_STEPS_MAX) * stepMs;
+    return silentMs >= patienceMs + Math.min(rankMs, RANK_PATIENCE_MAX_MS);
   }
 
   private get standbyMs(): number {

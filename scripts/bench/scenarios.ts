@@ -1,6 +1,6 @@
 /**
  * What offices live through, with real processes in network namespaces, judged by the counters of the
- * kernel's ports: scenarios 1 to 8 and 11 of distribution 6. 9 is `bench -- delta`, 10 is `bench -- manners`,
+ * kernel's ports: scenarios 1 to 8 and 11 of distribution 6. 9 is `bench -- update`, 10 is `bench -- manners`,
  * 12 is simulated: `npm run simulate -- 12-fleet`.
  *
  *   npm run bench -- scenarios [--only 1,3] [--peers 16] [--mb 100] [--wan 20mbit] [--lan 200mbit] [--json]

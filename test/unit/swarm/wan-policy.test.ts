@@ -77,6 +77,19 @@ describe("lease wishes", () => {
     expect(patienceOf(5, 2000)).toBeGreaterThan(10_000);
   });
 
+  it("do not wait longer after each outage: what forced fetches ration is no pace", () => {
+    const node = new Node({ rank: 5, siteSize: 16 });
+    for (let outage = 0; outage < 6; outage++) {
+      for (let index = 0; index < 4; index++) node.progress(100);
+      node.progress(17_000);
+    }
+    node.policy.stepDown();
+    const silentMs = node.nowMs;
+    while (node.wish() === undefined && node.nowMs - silentMs < 60_000) node.nowMs += 50;
+
+    expect(node.nowMs - silentMs).toBeLessThanOrEqual(20_050);
+  });
+
   it("of a non-holder pause twice as long after each empty answer", () => {
     const node = new Node({ siteSize: 16 });
     const askedMs: number[] = [];
