@@ -15,7 +15,7 @@ const RANK_STEP_MIN_MS = 400;
 const RANK_STEP_GAPS = 4;
 const RANK_STEPS_MAX = 15;
 /** Whatever the rank and the pace: before the site counts as being without progress. */
-const RANK_PATIENCE_MAX_MS = 20_000;
+const RANK_PATIENCE_MAX_MS = 10_000;
 /** The named holder gets this long on the LAN before a forced lease is asked (distribution 3.2 step 3). */
 const HOLDER_PATIENCE_MS = 2000;
 /** Where there is no session with it, others had their time to bring what it was sent. */

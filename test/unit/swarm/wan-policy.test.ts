@@ -74,7 +74,7 @@ describe("lease wishes", () => {
     expect([0, 1, 2].map((rank) => patienceOf(rank, 100))).toEqual([0, 0, 0]);
     expect(patienceOf(5, 100)).toBeGreaterThan(patienceOf(4, 100));
     // 2 s between two fragments are the pace of a slow line, no reason to ask.
-    expect(patienceOf(5, 2000)).toBeGreaterThan(10_000);
+    expect(patienceOf(5, 2000)).toBeGreaterThanOrEqual(10_000);
   });
 
   it("do not wait longer after each outage: what forced fetches ration is no pace", () => {
@@ -87,7 +87,7 @@ describe("lease wishes", () => {
     const silentMs = node.nowMs;
     while (node.wish() === undefined && node.nowMs - silentMs < 60_000) node.nowMs += 50;
 
-    expect(node.nowMs - silentMs).toBeLessThanOrEqual(20_050);
+    expect(node.nowMs - silentMs).toBeLessThanOrEqual(10_050);
   });
 
   it("of a non-holder pause twice as long after each empty answer", () => {
