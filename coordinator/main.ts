@@ -15,7 +15,7 @@ import type { App } from "./routes/app-type.ts";
 import { buildApp } from "./routes/app.ts";
 import { keepHouse } from "./routes/housekeeping.ts";
 import type { Parts } from "./routes/parts.ts";
-import { INTENT_SETTINGS_DEFAULT, type IntentSettings } from "./core/intent-settings.ts";
+import { INTENT_SETTINGS_DEFAULT, type IntentSettings } from "./core/intent/intent-settings.ts";
 import { openCatalogShelf } from "./store/catalog-shelf.ts";
 import { openChoreBook } from "./store/chore-book.ts";
 import { openFragmentFolder } from "./store/fragment-folder.ts";

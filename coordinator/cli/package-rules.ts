@@ -2,7 +2,7 @@
  * The rules of a package from what was typed: a file for all of them, options for the usual ones. An option
  * wins over the same part of the file.
  */
-import { checkRules } from "../core/rules-check.ts";
+import { checkRules } from "../core/plan/rules-check.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import { parsePackageName, type PackageName } from "../../protocol/ids.ts";
 import { parserOf } from "../../protocol/json.ts";

@@ -1,6 +1,6 @@
 /** `coordinator`: runs it until a signal ends it; its log goes to stderr as JSON lines. */
 import { pino } from "pino";
-import { INTENT_SETTINGS_DEFAULT, type IntentSettings } from "../core/intent-settings.ts";
+import { INTENT_SETTINGS_DEFAULT, type IntentSettings } from "../core/intent/intent-settings.ts";
 import { runCoordinator, type ReadyInfo } from "../main.ts";
 import type { HostPort } from "./arguments.ts";
 import type { Session } from "./terminal.ts";

@@ -21,7 +21,7 @@ import {
   type WanBytes,
   type WastedBytes,
 } from "../../protocol/traffic.ts";
-import type { Plan, PlannedInstruction, WaitingJob } from "./plan-model.ts";
+import type { Plan, PlannedInstruction, WaitingJob } from "./plan/plan-model.ts";
 
 export interface StatusPackage {
   readonly name: PackageAnswer["name"];

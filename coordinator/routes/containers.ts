@@ -2,9 +2,9 @@
  * Job containers: the assistant that makes one, how they stand, and their end (OCO-1…OCO-6, OCO-25,
  * OCO-26, OCO-38, OCO-40).
  */
-import { containerStanding, isPurgeDue, runtimeText } from "../core/container-standing.ts";
-import { isInstalled } from "../core/installed.ts";
-import { planScheduleOf } from "../core/intent-schedule.ts";
+import { containerStanding, isPurgeDue, runtimeText } from "../core/intent/container-standing.ts";
+import { isInstalled } from "../core/plan/installed.ts";
+import { planScheduleOf } from "../core/intent/intent-schedule.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import {
   packageRefText,

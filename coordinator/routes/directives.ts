@@ -10,7 +10,7 @@ import {
   type PackageRef,
 } from "../../protocol/ids.ts";
 import { canonicalText } from "../../protocol/json.ts";
-import type { Plan } from "../core/plan-model.ts";
+import type { Plan } from "../core/plan/plan-model.ts";
 import { digestOf } from "../store/catalog-shelf.ts";
 import { setRecord } from "../store/records.ts";
 import {

@@ -1,7 +1,7 @@
 /** One endpoint: what is on it, what it did, and why each wish stands as it does. */
-import { isInstalled } from "../core/installed.ts";
-import { isFinished } from "../core/container-standing.ts";
-import type { PlannedInstruction, WaitingJob, WaitReason } from "../core/plan-model.ts";
+import { isInstalled } from "../core/plan/installed.ts";
+import { isFinished } from "../core/intent/container-standing.ts";
+import type { PlannedInstruction, WaitingJob, WaitReason } from "../core/plan/plan-model.ts";
 import { parseEndpointId } from "../../protocol/ids.ts";
 import type { EndpointDetail, Why } from "../../protocol/page-api.ts";
 import { tenantOf } from "../store/group-members.ts";

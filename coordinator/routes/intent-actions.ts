@@ -2,7 +2,7 @@
  * Single changes to intent that is there: members, cells of the matrix, rules on and off, pauses, versions
  * replaced. Each is one step, and each can be asked for without being done.
  */
-import { resumeRollout, stopRollout } from "../core/rollout.ts";
+import { resumeRollout, stopRollout } from "../core/intent/rollout.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import type {
   Assignments,

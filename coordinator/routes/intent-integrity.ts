@@ -2,7 +2,7 @@
  * What must hold of all intent together before a draft is committed: nothing names what is not there, and
  * no link can install and uninstall for ever (OCO-34).
  */
-import { contradictions } from "../core/loops.ts";
+import { contradictions } from "../core/plan/loops.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import type { Schedule } from "../../protocol/intent.ts";
 import { planCatalog } from "../store/plan-catalog.ts";

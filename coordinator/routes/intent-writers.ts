@@ -4,8 +4,8 @@ import {
   checkPackageGroup,
   checkRollout,
   checkWindow,
-} from "../core/intent-checks.ts";
-import { checkSchedule } from "../core/intent-schedule.ts";
+} from "../core/intent/intent-checks.ts";
+import { checkSchedule } from "../core/intent/intent-schedule.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import type {
   Assignment,

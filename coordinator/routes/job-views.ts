@@ -2,8 +2,8 @@
  * The jobs of one container, rule, assignment or rollout: what the plan makes of them on each endpoint, and
  * what the endpoints reported.
  */
-import { isFinished, type JobTimes } from "../core/container-standing.ts";
-import type { PlannedInstruction, WaitingJob } from "../core/plan-model.ts";
+import { isFinished, type JobTimes } from "../core/intent/container-standing.ts";
+import type { PlannedInstruction, WaitingJob } from "../core/plan/plan-model.ts";
 import type { JobView } from "../../protocol/intent-api.ts";
 import type { JobReport } from "../../protocol/report.ts";
 import { TABLES, type EndpointRecord } from "../store/tables.ts";

@@ -15,8 +15,8 @@ import {
   PackageRefSchema,
   type PackageAnswer,
 } from "../../protocol/operator-api.ts";
-import { restartEdge } from "../core/restart-edges.ts";
-import type { PlanPackage } from "../core/plan-model.ts";
+import { restartEdge } from "../core/plan/restart-edges.ts";
+import type { PlanPackage } from "../core/plan/plan-model.ts";
 import { packageAnswer } from "../core/status.ts";
 import { planCatalog } from "../store/plan-catalog.ts";
 import { setRecord } from "../store/records.ts";

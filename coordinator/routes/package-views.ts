@@ -1,6 +1,6 @@
 /** One package as its publisher signed it, who it needs and who needs it (OCS-16, ZEN-2…ZEN-8). */
-import { newestFit } from "../core/dependencies.ts";
-import type { PlanCatalog, PlanPackage } from "../core/plan-model.ts";
+import { newestFit } from "../core/plan/dependencies.ts";
+import type { PlanCatalog, PlanPackage } from "../core/plan/plan-model.ts";
 import { packageRefText, parsePackageRef } from "../../protocol/ids.ts";
 import type { PackageDetail, PackageTree } from "../../protocol/page-api.ts";
 import { readJson } from "../../protocol/json.ts";

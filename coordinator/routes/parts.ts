@@ -3,7 +3,7 @@
  */
 import type { KeyObject } from "node:crypto";
 import type { Fleet } from "../../protocol/check-in.ts";
-import type { IntentSettings } from "../core/intent-settings.ts";
+import type { IntentSettings } from "../core/intent/intent-settings.ts";
 import type { CatalogShelf } from "../store/catalog-shelf.ts";
 import type { ChoreBook } from "../store/chore-book.ts";
 import type { FragmentFolder } from "../store/fragment-folder.ts";

@@ -2,9 +2,9 @@
  * The planner's input from the records, and who may have what by the plan.
  */
 import { createHmac } from "node:crypto";
-import { planEndpoint } from "../core/plan.ts";
-import type { Intent, Plan, PlanCatalog, PlanInput, PlanRecord } from "../core/plan-model.ts";
-import { wishedVersion } from "../core/plan-wishes.ts";
+import { planEndpoint } from "../core/plan/plan.ts";
+import type { Intent, Plan, PlanCatalog, PlanInput, PlanRecord } from "../core/plan/plan-model.ts";
+import { wishedVersion } from "../core/plan/plan-wishes.ts";
 import {
   packageRefText,
   parsePackageName,

@@ -27,8 +27,8 @@ import {
   type PackageAnswer,
   type PackageInput,
 } from "../../protocol/operator-api.ts";
-import type { PlanPackage } from "../core/plan-model.ts";
-import { checkRules } from "../core/rules-check.ts";
+import type { PlanPackage } from "../core/plan/plan-model.ts";
+import { checkRules } from "../core/plan/rules-check.ts";
 import { NO_RULES } from "../../protocol/package-rules.ts";
 import { packageAnswer } from "../core/status.ts";
 import { digestOf } from "../store/catalog-shelf.ts";

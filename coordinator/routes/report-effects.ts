@@ -2,8 +2,8 @@
  * What a job report changes beside itself: the belief of what is installed, and the container that a
  * failure ends for everybody (OCO-37, OCO-48, D4).
  */
-import { installedAfter } from "../core/installed.ts";
-import type { PlanInstalled } from "../core/plan-model.ts";
+import { installedAfter } from "../core/plan/installed.ts";
+import type { PlanInstalled } from "../core/plan/plan-model.ts";
 import { packageRefText, type EndpointId, type PackageRef } from "../../protocol/ids.ts";
 import type { PackageRules } from "../../protocol/package-rules.ts";
 import type { JobReport } from "../../protocol/report.ts";

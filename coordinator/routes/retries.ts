@@ -2,7 +2,7 @@
  * Attempts begun anew, one endpoint or a thousand at once, and records corrected by hand. Nothing here
  * changes what is wished (OCO-36, OCO-45).
  */
-import { forgottenAfter } from "../core/installed.ts";
+import { forgottenAfter } from "../core/plan/installed.ts";
 import type { EndpointName, PackageName } from "../../protocol/ids.ts";
 import type { ChangesAnswer, RetryAnswer, RetryInput } from "../../protocol/intent-api.ts";
 import type { ForgetInput } from "../../protocol/page-api.ts";

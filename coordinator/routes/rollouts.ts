@@ -2,9 +2,9 @@
  * How rollouts stand, and their next step: rings open and thresholds stop as the reports come in. Judged
  * from what endpoints reported and have installed, so that no plan is made for it.
  */
-import { isInstalled } from "../core/installed.ts";
-import { planScheduleOf } from "../core/intent-schedule.ts";
-import { currentRing, ringOf, rolloutState, type RolloutMember } from "../core/rollout.ts";
+import { isInstalled } from "../core/plan/installed.ts";
+import { planScheduleOf } from "../core/intent/intent-schedule.ts";
+import { currentRing, ringOf, rolloutState, type RolloutMember } from "../core/intent/rollout.ts";
 import type { RolloutView } from "../../protocol/intent-api.ts";
 import type { PackageEntry } from "../../protocol/intent.ts";
 import { canonicalText } from "../../protocol/json.ts";

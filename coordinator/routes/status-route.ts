@@ -4,8 +4,8 @@
 import { StatusSchema } from "../../protocol/operator-api.ts";
 import type { SiteName } from "../../protocol/ids.ts";
 import type { StatusLine } from "../../protocol/traffic.ts";
-import { lineWindow } from "../core/line-window.ts";
-import { trafficNotices } from "../core/traffic.ts";
+import { lineWindow } from "../core/line/line-window.ts";
+import { trafficNotices } from "../core/line/traffic.ts";
 import { statusOfFleet, type StatusMember } from "../core/status.ts";
 import { TABLES, type EndpointRecord } from "../store/tables.ts";
 import type { App } from "./app-type.ts";

@@ -3,7 +3,7 @@
  */
 import { Type } from "typebox";
 import { NO_WAN_BYTES, TrafficSchema, type Traffic } from "../../protocol/traffic.ts";
-import { trafficOf, type TrafficFilter, type TrafficInput } from "../core/traffic.ts";
+import { trafficOf, type TrafficFilter, type TrafficInput } from "../core/line/traffic.ts";
 import { TABLES } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
 import type { Parts } from "./parts.ts";

@@ -3,8 +3,8 @@
  * site; who comes up in time counts as woken, and only these are shut down at the end (OCO-7…OCO-12).
  */
 import { createHash } from "node:crypto";
-import { planScheduleOf } from "../core/intent-schedule.ts";
-import { wakeOutcome, wakesDue, type WakeNode } from "../core/wake.ts";
+import { planScheduleOf } from "../core/intent/intent-schedule.ts";
+import { wakeOutcome, wakesDue, type WakeNode } from "../core/intent/wake.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import { admitsTime, parseTimeFrames } from "../../protocol/time-frame.ts";
 import type { ContainerRecord, WakeRecord } from "../store/intent-records.ts";

@@ -2,12 +2,12 @@
  * All lease gates, one per site and manifest, with the bytes the origin sent by reason. Served marks and
  * sums are written to the store every few seconds, so that a restart does not send a package again.
  */
-import { newGate, type GateState } from "../core/gate-state.ts";
-import { step, type GateAnswer, type GateEvent } from "../core/lease-gate.ts";
+import { newGate, type GateState } from "../core/line/gate-state.ts";
+import { step, type GateAnswer, type GateEvent } from "../core/line/lease-gate.ts";
 import type { Digest, EndpointId } from "../../protocol/ids.ts";
 import type { ForceReason } from "../../protocol/lease.ts";
 import { NO_WAN_BYTES, type WanBytes, type WanReason } from "../../protocol/traffic.ts";
-import { budgetBytes } from "../core/byte-budget.ts";
+import { budgetBytes } from "../core/line/byte-budget.ts";
 import { setRecord, type Records } from "./records.ts";
 import { TABLES, type TrafficRecord } from "./tables.ts";
 

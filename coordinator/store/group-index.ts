@@ -2,7 +2,7 @@
  * What is wished of the members of each endpoint group, made again only when some wish changed and never
  * by endpoint: a change to a group of a million endpoints costs the same as one to a group of two.
  */
-import type { Intent } from "../core/plan-model.ts";
+import type { Intent } from "../core/plan/plan-model.ts";
 import type { EndpointGroupRecord, RolloutRecord, WindowRecord } from "./intent-records.ts";
 import type { Records } from "./records.ts";
 import { TABLES, type DeploymentRecord, type Table } from "./tables.ts";

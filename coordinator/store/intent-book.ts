@@ -3,8 +3,8 @@
  * be installed there. Costs what its groups and their wishes cost; nothing is done by endpoint when a
  * wish changes, because the revision is put together from the revisions of the groups.
  */
-import type { Intent, PlanInput, PlanInstalled } from "../core/plan-model.ts";
-import { currentRing, ringOf, rolloutHold } from "../core/rollout.ts";
+import type { Intent, PlanInput, PlanInstalled } from "../core/plan/plan-model.ts";
+import { currentRing, ringOf, rolloutHold } from "../core/intent/rollout.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import { groupIndexFinder, recordNumbers } from "./group-index.ts";
 import { openGroupMembers, type GroupMembers, type GroupSources } from "./group-members.ts";

@@ -1,5 +1,5 @@
 /** What queries over the inventory see of one endpoint. */
-import { isInstalled } from "../core/installed.ts";
+import { isInstalled } from "../core/plan/installed.ts";
 import { packageRefText } from "../../protocol/ids.ts";
 import type { InventoryFacts } from "../../protocol/inventory-query.ts";
 import type { PresenceBook } from "./presence-book.ts";

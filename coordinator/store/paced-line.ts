@@ -3,8 +3,8 @@
  * rate is the operator's limit, or what the controller finds left by other traffic, or none.
  */
 import type { SitePolicy } from "../../protocol/traffic.ts";
-import { givesWay } from "../core/line-window.ts";
-import { isSearching, newRate, stepRate, type RateState } from "../core/background-rate.ts";
+import { givesWay } from "../core/line/line-window.ts";
+import { isSearching, newRate, stepRate, type RateState } from "../core/line/background-rate.ts";
 
 /** What a line carries beside a payload: TLS records, TCP and IP headers. */
 const OVERHEAD = 1.05;

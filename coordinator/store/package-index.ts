@@ -2,7 +2,7 @@
  * The packages as the planner looks them up, by name and newest first, with a number for each name that
  * changes with anything about it: plans that never looked at a name stay valid when it changes.
  */
-import type { PlanCatalog, PlanPackage } from "../core/plan-model.ts";
+import type { PlanCatalog, PlanPackage } from "../core/plan/plan-model.ts";
 import { packageRefText, type PackageName } from "../../protocol/ids.ts";
 import { compareVersions } from "../../protocol/version-order.ts";
 import { planPackage } from "./plan-catalog.ts";

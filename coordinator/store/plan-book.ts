@@ -3,7 +3,7 @@
  * same plan without planning, until its time is over. A bound on their number keeps a large fleet in memory;
  * a plan that was dropped is made again at the endpoint's next check-in.
  */
-import type { Plan, PlanCatalog } from "../core/plan-model.ts";
+import type { Plan, PlanCatalog } from "../core/plan/plan-model.ts";
 import type { EndpointId, PackageName, PackageRef } from "../../protocol/ids.ts";
 import { packageIndexFinder, type PackageIndex } from "./package-index.ts";
 import type { Records } from "./records.ts";

@@ -1,5 +1,5 @@
 /** The packages as the planner looks them up; made again only by whoever looks at other records. */
-import type { PlanCatalog, PlanPackage } from "../core/plan-model.ts";
+import type { PlanCatalog, PlanPackage } from "../core/plan/plan-model.ts";
 import { packageRefText } from "../../protocol/ids.ts";
 import { NO_RULES } from "../../protocol/package-rules.ts";
 import { compareVersions } from "../../protocol/version-order.ts";

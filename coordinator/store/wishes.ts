@@ -2,8 +2,8 @@
  * From the records of operators' wishes to the planner's normal form (design 6). One list serves all
  * endpoints of a group; what differs by endpoint is added in the intent book.
  */
-import { planScheduleOf } from "../core/intent-schedule.ts";
-import type { Intent, IntentSource, PlanSchedule, WaitReason } from "../core/plan-model.ts";
+import { planScheduleOf } from "../core/intent/intent-schedule.ts";
+import type { Intent, IntentSource, PlanSchedule, WaitReason } from "../core/plan/plan-model.ts";
 import type { Ensure, Operation, PackageEntry, Schedule } from "../../protocol/intent.ts";
 import type { PackageVersion } from "../../protocol/ids.ts";
 import type {

@@ -7,7 +7,7 @@ import { DeployError } from "../../protocol/errors.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { ControlMessage } from "../../protocol/exchange.ts";
 import type { Refusal, SwarmPlace } from "../content/ports.ts";
-import { chosenNeighbours, NEIGHBOUR_COUNT } from "../core/rendezvous.ts";
+import { chosenNeighbours, NEIGHBOUR_COUNT } from "../core/exchange/rendezvous.ts";
 import { Session, type OwnHello } from "./session.ts";
 import { TaskSet } from "./task-set.ts";
 

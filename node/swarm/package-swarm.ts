@@ -14,8 +14,8 @@ import {
   type FragmentSource,
   type SchedulerEffect,
   type SchedulerEvent,
-} from "../core/scheduler.ts";
-import type { LeaseWish, WanPlace } from "../core/wan-policy.ts";
+} from "../core/exchange/scheduler.ts";
+import type { LeaseWish, WanPlace } from "../core/exchange/wan-policy.ts";
 import { lostOnAbort, type BulkAnswer } from "./bulk-client.ts";
 import { ByteTally } from "./byte-tally.ts";
 import { FragmentCatalog } from "./fragment-catalog.ts";

@@ -18,8 +18,8 @@ import type {
   SwarmPlace,
   SwarmSettings,
 } from "../content/ports.ts";
-import { rankInSite, rendezvousRank } from "../core/rendezvous.ts";
-import type { WanPlace } from "../core/wan-policy.ts";
+import { rankInSite, rendezvousRank } from "../core/exchange/rendezvous.ts";
+import type { WanPlace } from "../core/exchange/wan-policy.ts";
 import { BulkServer } from "./bulk-server.ts";
 import { leaveEvicted, type GoneDigests } from "./evicted-packages.ts";
 import { guardedPorts, NO_LIMITS, OwedFragments } from "./guarded-ports.ts";

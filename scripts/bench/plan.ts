@@ -9,7 +9,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
-import { planEndpoint } from "../../coordinator/core/plan.ts";
+import { planEndpoint } from "../../coordinator/core/plan/plan.ts";
 import { directiveFinder } from "../../coordinator/routes/directives.ts";
 import { planFor, type PlanningParts } from "../../coordinator/routes/planning.ts";
 import { openIntentBook } from "../../coordinator/store/intent-book.ts";

@@ -2,9 +2,13 @@
  * One endpoint in virtual time: the production scheduler, the ports of its LAN card, and the sessions
  * with its neighbours. Ticks follow need: 50 ms like the product while something happens, else rarer.
  */
-import { rankInSite } from "../../node/core/rendezvous.ts";
-import { Scheduler, type SchedulerEffect, type SchedulerEvent } from "../../node/core/scheduler.ts";
-import type { WanPlace } from "../../node/core/wan-policy.ts";
+import { rankInSite } from "../../node/core/exchange/rendezvous.ts";
+import {
+  Scheduler,
+  type SchedulerEffect,
+  type SchedulerEvent,
+} from "../../node/core/exchange/scheduler.ts";
+import type { WanPlace } from "../../node/core/exchange/wan-policy.ts";
 import { Bitmap } from "../../protocol/bitmap.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { EventQueue } from "./event-queue.ts";

@@ -2,9 +2,9 @@
  * The origin as one site sees it: the production lease gate behind a delay, and the site's WAN line.
  * Tells the gate what the coordinator's routes tell it: parts, ends and broken transfers.
  */
-import { newGate, type GateState } from "../../coordinator/core/gate-state.ts";
-import { step, type GateAnswer } from "../../coordinator/core/lease-gate.ts";
-import type { LeaseWish } from "../../node/core/wan-policy.ts";
+import { newGate, type GateState } from "../../coordinator/core/line/gate-state.ts";
+import { step, type GateAnswer } from "../../coordinator/core/line/lease-gate.ts";
+import type { LeaseWish } from "../../node/core/exchange/wan-policy.ts";
 import { parseDigest, type EndpointId } from "../../protocol/ids.ts";
 import { LEASE_TOKEN_LIFE_MS, type LeaseAnswer } from "../../protocol/lease.ts";
 import type { EventQueue } from "./event-queue.ts";

@@ -2,8 +2,8 @@
  * One site in virtual time: production schedulers on a LAN of first-in-first-out ports, behind one WAN
  * line with the production lease gate. Does for each node what node/swarm does around the scheduler.
  */
-import { NEIGHBOUR_COUNT } from "../../node/core/rendezvous.ts";
-import type { SchedulerEffect } from "../../node/core/scheduler.ts";
+import { NEIGHBOUR_COUNT } from "../../node/core/exchange/rendezvous.ts";
+import type { SchedulerEffect } from "../../node/core/exchange/scheduler.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import { EventQueue, START_MS } from "./event-queue.ts";
 import type { PackageShape } from "./package-shape.ts";

@@ -1,6 +1,6 @@
 /** Random packages, dependency graphs and wishes for the laws of the planner. */
 import fc from "fast-check";
-import type { Intent, PlanPackage } from "../../coordinator/core/plan-model.ts";
+import type { Intent, PlanPackage } from "../../coordinator/core/plan/plan-model.ts";
 import { parsePackageVersion } from "../../protocol/ids.ts";
 import type { PackageRules } from "../../protocol/package-rules.ts";
 import { known, MONDAY_MS, packageName, PLAIN, REMOVABLE } from "./plan-world.ts";

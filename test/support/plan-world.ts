@@ -1,6 +1,6 @@
 /** Small worlds for the planner: packages, wishes and one endpoint, each with sensible defaults. */
-import { planEndpoint } from "../../coordinator/core/plan.ts";
-import { installedAfter } from "../../coordinator/core/installed.ts";
+import { planEndpoint } from "../../coordinator/core/plan/plan.ts";
+import { installedAfter } from "../../coordinator/core/plan/installed.ts";
 import type {
   Intent,
   Plan,
@@ -12,7 +12,7 @@ import type {
   PlanRecord,
   PlanSchedule,
   WaitingJob,
-} from "../../coordinator/core/plan-model.ts";
+} from "../../coordinator/core/plan/plan-model.ts";
 import {
   endpointIdOf,
   packageRefText,

@@ -7,7 +7,7 @@ import {
   newRate,
   stepRate,
   type RateState,
-} from "../../coordinator/core/background-rate.ts";
+} from "../../coordinator/core/line/background-rate.ts";
 
 export type FlowKind = "loss" | "rate";
 

@@ -13,7 +13,7 @@ import { openFragmentFolder } from "../../../coordinator/store/fragment-folder.t
 import { openGateBook } from "../../../coordinator/store/gate-book.ts";
 import { openLineBook } from "../../../coordinator/store/line-book.ts";
 import { openMemoryStore } from "../../../coordinator/store/memory-store.ts";
-import { INTENT_SETTINGS_DEFAULT } from "../../../coordinator/core/intent-settings.ts";
+import { INTENT_SETTINGS_DEFAULT } from "../../../coordinator/core/intent/intent-settings.ts";
 import { openChoreBook } from "../../../coordinator/store/chore-book.ts";
 import { openIntentBook } from "../../../coordinator/store/intent-book.ts";
 import { openPlanBook } from "../../../coordinator/store/plan-book.ts";

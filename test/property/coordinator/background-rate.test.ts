@@ -5,7 +5,7 @@ import {
   RATE_DEFAULTS,
   stepRate,
   type RateEvent,
-} from "../../../coordinator/core/background-rate.ts";
+} from "../../../coordinator/core/line/background-rate.ts";
 import { driveLine, type LineOptions } from "../../support/slow-line.ts";
 
 const MBIT = 125_000;

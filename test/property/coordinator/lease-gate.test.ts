@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { GATE_DEFAULTS, newGate, ttlMs } from "../../../coordinator/core/gate-state.ts";
-import { step, type GateEvent } from "../../../coordinator/core/lease-gate.ts";
+import { GATE_DEFAULTS, newGate, ttlMs } from "../../../coordinator/core/line/gate-state.ts";
+import { step, type GateEvent } from "../../../coordinator/core/line/lease-gate.ts";
 import { endpointIdOf } from "../../../protocol/ids.ts";
 
 const endpoints = [1, 2, 3, 4, 5].map((seed) => endpointIdOf(new Uint8Array(32).fill(seed)));

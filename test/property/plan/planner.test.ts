@@ -5,7 +5,7 @@ import type {
   Plan,
   PlanInput,
   PlannedInstruction,
-} from "../../../coordinator/core/plan-model.ts";
+} from "../../../coordinator/core/plan/plan-model.ts";
 import { parseDirectiveTarget } from "../../../protocol/directive.ts";
 import { packageRefText } from "../../../protocol/ids.ts";
 import { inVersionRange, parseVersionRange } from "../../../protocol/version-order.ts";

@@ -4,7 +4,7 @@ import {
   RATE_DEFAULTS,
   stepRate,
   type RateState,
-} from "../../../coordinator/core/background-rate.ts";
+} from "../../../coordinator/core/line/background-rate.ts";
 import { driveLine } from "../../support/slow-line.ts";
 
 const OFFICE = { bytesPerSec: 2_500_000, baseMs: 20, depthMs: 200 };

@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { budgetBytes } from "../../../coordinator/core/byte-budget.ts";
+import { budgetBytes } from "../../../coordinator/core/line/byte-budget.ts";
 import { openGateBook, type GateBook, type Grant } from "../../../coordinator/store/gate-book.ts";
 import { openMemoryStore } from "../../../coordinator/store/memory-store.ts";
 import { openRecords, type Records } from "../../../coordinator/store/records.ts";

@@ -3,8 +3,8 @@ import {
   forgottenAfter,
   installedAfter,
   isInstalled,
-} from "../../../coordinator/core/installed.ts";
-import type { PlanInstalled } from "../../../coordinator/core/plan-model.ts";
+} from "../../../coordinator/core/plan/installed.ts";
+import type { PlanInstalled } from "../../../coordinator/core/plan/plan-model.ts";
 import { packageRefText, parsePackageRef } from "../../../protocol/ids.ts";
 import type { Operation } from "../../../protocol/intent.ts";
 import type { PackageRules } from "../../../protocol/package-rules.ts";

@@ -4,10 +4,10 @@ import {
   isPurgeDue,
   runtimeText,
   type JobTimes,
-} from "../../../coordinator/core/container-standing.ts";
-import { checkSchedule, planScheduleOf } from "../../../coordinator/core/intent-schedule.ts";
-import type { PlanCatalog, PlanPackage } from "../../../coordinator/core/plan-model.ts";
-import { restartEdge } from "../../../coordinator/core/restart-edges.ts";
+} from "../../../coordinator/core/intent/container-standing.ts";
+import { checkSchedule, planScheduleOf } from "../../../coordinator/core/intent/intent-schedule.ts";
+import type { PlanCatalog, PlanPackage } from "../../../coordinator/core/plan/plan-model.ts";
+import { restartEdge } from "../../../coordinator/core/plan/restart-edges.ts";
 import { checkArchiveType } from "../../../coordinator/publish/archive-type.ts";
 import { parseDigest, parsePackageName, parsePackageVersion } from "../../../protocol/ids.ts";
 import type { PackageRules } from "../../../protocol/package-rules.ts";

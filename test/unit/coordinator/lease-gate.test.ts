@@ -1,6 +1,10 @@
 import { describe, expect, it } from "vitest";
-import { newGate, type GateState } from "../../../coordinator/core/gate-state.ts";
-import { step, type GateEvent, type GateRequest } from "../../../coordinator/core/lease-gate.ts";
+import { newGate, type GateState } from "../../../coordinator/core/line/gate-state.ts";
+import {
+  step,
+  type GateEvent,
+  type GateRequest,
+} from "../../../coordinator/core/line/lease-gate.ts";
 import { endpointIdOf, type EndpointId } from "../../../protocol/ids.ts";
 
 const [a, b, c, d, dp] = [1, 2, 3, 4, 5].map((seed) =>

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { Plan } from "../../../coordinator/core/plan-model.ts";
+import type { Plan } from "../../../coordinator/core/plan/plan-model.ts";
 import { openMemoryStore } from "../../../coordinator/store/memory-store.ts";
 import { openPlanBook } from "../../../coordinator/store/plan-book.ts";
 import { openRecords, setRecord } from "../../../coordinator/store/records.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { closureOf } from "../../../coordinator/core/dependencies.ts";
+import { closureOf } from "../../../coordinator/core/plan/dependencies.ts";
 import { packageRefText } from "../../../protocol/ids.ts";
 import {
   catalogOf,

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { contradictions } from "../../../coordinator/core/loops.ts";
+import { contradictions } from "../../../coordinator/core/plan/loops.ts";
 import {
   catalogOf,
   codes,

@@ -8,7 +8,7 @@ import {
   stopRollout,
   type RolloutMember,
   type RolloutProgress,
-} from "../../../coordinator/core/rollout.ts";
+} from "../../../coordinator/core/intent/rollout.ts";
 import { endpointIdOf } from "../../../protocol/ids.ts";
 import type { Ring, Rollout } from "../../../protocol/intent.ts";
 

@@ -1,7 +1,11 @@
 import { describe, expect, it } from "vitest";
-import { budgetBytes, isAmplified } from "../../../coordinator/core/byte-budget.ts";
-import { lineWindow } from "../../../coordinator/core/line-window.ts";
-import { trafficNotices, trafficOf, type TrafficInput } from "../../../coordinator/core/traffic.ts";
+import { budgetBytes, isAmplified } from "../../../coordinator/core/line/byte-budget.ts";
+import { lineWindow } from "../../../coordinator/core/line/line-window.ts";
+import {
+  trafficNotices,
+  trafficOf,
+  type TrafficInput,
+} from "../../../coordinator/core/line/traffic.ts";
 import { parseDigest, parseEndpointName, parsePackageRef } from "../../../protocol/ids.ts";
 import { NO_WAN_BYTES, parseTraffic } from "../../../protocol/traffic.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { wakeOutcome, wakesDue, type WakeNode } from "../../../coordinator/core/wake.ts";
+import { wakeOutcome, wakesDue, type WakeNode } from "../../../coordinator/core/intent/wake.ts";
 import { endpointIdOf } from "../../../protocol/ids.ts";
 
 const NOW_MS = 10_000_000;

@@ -1,7 +1,7 @@
 /** Whom a fragment is asked of on the LAN: rarest first, slow peers spared, late ones doubled. */
 import { describe, expect, it } from "vitest";
-import { LanRequests } from "../../../node/core/lan-requests.ts";
-import { SiteCopies } from "../../../node/core/site-copies.ts";
+import { LanRequests } from "../../../node/core/exchange/lan-requests.ts";
+import { SiteCopies } from "../../../node/core/exchange/site-copies.ts";
 import { Bitmap } from "../../../protocol/bitmap.ts";
 import { endpointIdOf, type EndpointId } from "../../../protocol/ids.ts";
 

@@ -1,6 +1,6 @@
 /** A holder that cannot pass on what it fetches leaves the line to others. */
 import { describe, expect, it } from "vitest";
-import { PassingOn } from "../../../node/core/passing-on.ts";
+import { PassingOn } from "../../../node/core/exchange/passing-on.ts";
 
 function heardOf(fetched: readonly number[], nowMs: number): PassingOn {
   const passing = new PassingOn();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Scheduler, type SchedulerEffect } from "../../../node/core/scheduler.ts";
+import { Scheduler, type SchedulerEffect } from "../../../node/core/exchange/scheduler.ts";
 import { Bitmap } from "../../../protocol/bitmap.ts";
 import { endpointIdOf } from "../../../protocol/ids.ts";
 import { digestOf } from "../../support/memory-swarm.ts";

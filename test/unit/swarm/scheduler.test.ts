@@ -1,12 +1,12 @@
 /** What the scheduler of one package does about single events; whole sites are in test/simulation. */
 import { describe, expect, it } from "vitest";
-import { rankInSite } from "../../../node/core/rendezvous.ts";
+import { rankInSite } from "../../../node/core/exchange/rendezvous.ts";
 import {
   Scheduler,
   type SchedulerEffect,
   type SchedulerEvent,
-} from "../../../node/core/scheduler.ts";
-import type { WanPlace } from "../../../node/core/wan-policy.ts";
+} from "../../../node/core/exchange/scheduler.ts";
+import type { WanPlace } from "../../../node/core/exchange/wan-policy.ts";
 import { Bitmap } from "../../../protocol/bitmap.ts";
 import { endpointIdOf, parseDigest, type EndpointId } from "../../../protocol/ids.ts";
 

@@ -1,7 +1,7 @@
 /** How a DP offers what it has: fresh fragments to two, older ones to few, everything to the choosy. */
 import { describe, expect, it } from "vitest";
-import { Seeding } from "../../../node/core/seeding.ts";
-import { SiteCopies } from "../../../node/core/site-copies.ts";
+import { Seeding } from "../../../node/core/exchange/seeding.ts";
+import { SiteCopies } from "../../../node/core/exchange/site-copies.ts";
 import { Bitmap } from "../../../protocol/bitmap.ts";
 import { endpointIdOf, type EndpointId } from "../../../protocol/ids.ts";
 

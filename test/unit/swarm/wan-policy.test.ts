@@ -1,6 +1,6 @@
 /** When a node asks for leases, for how many, and when it leaves the line to others. */
 import { describe, expect, it } from "vitest";
-import { WanPolicy, type WanPlace } from "../../../node/core/wan-policy.ts";
+import { WanPolicy, type WanPlace } from "../../../node/core/exchange/wan-policy.ts";
 import { endpointIdOf, parseDigest } from "../../../protocol/ids.ts";
 import type { LeaseAnswer } from "../../../protocol/lease.ts";
 
