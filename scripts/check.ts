@@ -1,28 +1,42 @@
 /**
  * The one test command (`npm test`): format, types, lint, dead code, then every test from the quickest to
- * the lab. Later steps run although an earlier one failed; the last line sums up all tests.
+ * the lab. Later steps run although an earlier one failed. The summary at the end names every failed test,
+ * since whoever reads a long log reads its tail; the last line sums up all tests.
  */
 import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { Type } from "typebox";
+import { join, relative } from "node:path";
+import { parseArgs, stripVTControlCharacters } from "node:util";
+import { type Static, Type } from "typebox";
 import { parserOf } from "../protocol/json.ts";
 
 const ROOT = join(import.meta.dirname, "..");
 const QUICK_PROJECTS = ["unit", "property", "vectors", "contract", "simulation", "tidy"];
 const SLOW_PROJECTS = ["integration", "e2e", "lab"];
 
-const parseTestReport = parserOf(
-  "the test report",
-  Type.Object({
-    numPassedTests: Type.Integer(),
-    numFailedTests: Type.Integer(),
-    numFailedTestSuites: Type.Integer(),
-    numPendingTests: Type.Integer(),
-  }),
-);
+const TestReportSchema = Type.Object({
+  numPassedTests: Type.Integer(),
+  numPendingTests: Type.Integer(),
+  testResults: Type.Array(
+    Type.Object({
+      name: Type.String(),
+      status: Type.String(),
+      message: Type.String(),
+      assertionResults: Type.Array(
+        Type.Object({
+          ancestorTitles: Type.Array(Type.String()),
+          title: Type.String(),
+          status: Type.String(),
+          failureMessages: Type.Optional(Type.Array(Type.String())),
+        }),
+      ),
+    }),
+  ),
+});
+type TestReport = Static<typeof TestReportSchema>;
+
+const parseTestReport = parserOf("the test report", TestReportSchema);
 
 interface Step {
   readonly name: string;
@@ -30,14 +44,22 @@ interface Step {
   readonly isTests: boolean;
 }
 
-interface StepResult {
+interface Counts {
+  readonly passed: number;
+  readonly skipped: number;
+  /** One entry per failed test: where it is, and the first line of its error. */
+  readonly failures: readonly string[];
+}
+
+interface StepResult extends Counts {
   readonly name: string;
   readonly isGood: boolean;
   readonly seconds: number;
-  readonly passed: number;
   readonly failed: number;
-  readonly skipped: number;
 }
+
+const BROKE_DOWN = "no single test failed: the run itself broke down, see its output above";
+const NO_COUNTS: Counts = { passed: 0, skipped: 0, failures: [] };
 
 const GATES: readonly Step[] = [
   { name: "format", command: ["oxfmt", "--check"], isTests: false },
@@ -60,10 +82,13 @@ async function runStep(step: Step, folder: string): Promise<StepResult> {
     : [];
   const exitCode = await exitCodeOf([...step.command, ...reporters]);
   const seconds = (performance.now() - startedMs) / 1000;
-  const counts = step.isTests ? await countsOf(reportPath) : { passed: 0, failed: 0, skipped: 0 };
-  // A gate, or a test run that broke down outside its tests, is one failure of its own.
-  const failed = exitCode !== 0 && counts.failed === 0 ? 1 : counts.failed;
-  return { ...counts, name: step.name, isGood: exitCode === 0, seconds, failed };
+  const counts = step.isTests ? await countsOf(reportPath) : NO_COUNTS;
+  // A gate that fails, or a test run that broke down outside its tests, is one failure of its own.
+  const isUnnamed = step.isTests && exitCode !== 0 && counts.failures.length === 0;
+  const failures = isUnnamed ? [BROKE_DOWN] : counts.failures;
+  const failed = exitCode === 0 ? 0 : Math.max(1, failures.length);
+  const { passed, skipped } = counts;
+  return { name: step.name, isGood: exitCode === 0, seconds, passed, failed, skipped, failures };
 }
 
 async function exitCodeOf([file = "", ...args]: readonly string[]): Promise<number> {
@@ -77,27 +102,44 @@ async function exitCodeOf([file = "", ...args]: readonly string[]): Promise<numb
   });
 }
 
-async function countsOf(
-  reportPath: string,
-): Promise<Pick<StepResult, "passed" | "failed" | "skipped">> {
+async function countsOf(reportPath: string): Promise<Counts> {
   const text = await readFile(reportPath, "utf8").catch(() => undefined);
-  if (text === undefined) return { passed: 0, failed: 0, skipped: 0 };
+  if (text === undefined) return NO_COUNTS;
   const value: unknown = JSON.parse(text);
   const report = parseTestReport(value);
   return {
     passed: report.numPassedTests,
-    failed: report.numFailedTests,
     skipped: report.numPendingTests,
+    failures: report.testResults.flatMap(failuresOf),
   };
+}
+
+function failuresOf(file: TestReport["testResults"][number]): string[] {
+  const path = relative(ROOT, file.name);
+  const failed = file.assertionResults.filter(({ status }) => status === "failed");
+  // A file that fails without a failed test broke down before, between or after its tests.
+  if (failed.length === 0) {
+    return file.status === "failed" ? [`${path}\n  ${firstLineOf(file.message)}`] : [];
+  }
+  return failed.map(({ ancestorTitles, title, failureMessages = [] }) => {
+    const where = [path, ...ancestorTitles, title].join(" > ");
+    return `${where}\n  ${firstLineOf(failureMessages[0] ?? "")}`;
+  });
+}
+
+function firstLineOf(message: string): string {
+  const lines = stripVTControlCharacters(message).split("\n");
+  return lines.map((line) => line.trim()).find((line) => line !== "") ?? "no message";
 }
 
 function printSummary(results: readonly StepResult[]): void {
   console.log("\n== summary");
-  for (const { name, isGood, seconds, passed, failed, skipped } of results) {
+  for (const { name, isGood, seconds, passed, failed, skipped, failures } of results) {
     const tests = passed + failed + skipped > 0 ? `${passed} passed, ${failed} failed` : "";
     const skips = skipped > 0 ? `, ${skipped} skipped (see above)` : "";
     const time = `${seconds.toFixed(1)} s`.padStart(8);
     console.log(`${isGood ? "ok    " : "FAILED"} ${name.padEnd(12)} ${time}  ${tests}${skips}`);
+    for (const failure of failures) console.log(`  ${failure.replaceAll("\n", "\n  ")}`);
   }
   const passed = results.reduce((sum, result) => sum + result.passed, 0);
   const failed = results.reduce((sum, result) => sum + result.failed, 0);
