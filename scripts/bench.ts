@@ -4,14 +4,11 @@
  */
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { BenchOptions } from "./bench-options.ts";
 
 const FOLDER = join(import.meta.dirname, "bench");
 
-type Run = (options: {
-  readonly isJson: boolean;
-  /** What stands behind the name, without --json. */
-  readonly args: readonly string[];
-}) => Promise<void>;
+type Run = (options: BenchOptions) => Promise<void>;
 
 async function names(): Promise<readonly string[]> {
   const files = await readdir(FOLDER);

@@ -32,6 +32,7 @@ import {
 import { peekStatement, rawPublicKey, signStatement } from "../../protocol/dsse.ts";
 import { endpointIdOf, parseEndpointName, parseSiteName } from "../../protocol/ids.ts";
 import { parserOf } from "../../protocol/json.ts";
+import type { BenchOptions } from "../bench-options.ts";
 
 const ENDPOINT_COUNT = 10_000;
 const SITE_COUNT = 100;
@@ -64,7 +65,7 @@ const parseCpu = parserOf(
   Type.Object({ user: Type.Number(), system: Type.Number() }),
 );
 
-export async function run(options: { readonly isJson: boolean }): Promise<void> {
+export async function run(options: BenchOptions): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "branchline-bench-"));
   const agent = new Agent({
     connections: CONNECTION_COUNT,

@@ -6,13 +6,14 @@ import { spawn } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Fleet } from "../../test/support/processes.ts";
+import type { BenchOptions } from "../bench-options.ts";
 
 /** The start-up garbage is gone by then, and several check-ins have been made. */
 const SETTLE_MS = 20_000;
 const SAMPLE_COUNT = 5;
 const SAMPLE_PAUSE_MS = 1000;
 
-export async function run({ isJson }: { readonly isJson: boolean }): Promise<void> {
+export async function run({ isJson }: BenchOptions): Promise<void> {
   await using fleet = await Fleet.start();
   await fleet.command(["site", "create", "office", "--subnet", "127.10.1.0/24"]);
   const agent = await fleet.startNode({ name: "idle", site: "office", listen: "127.10.1.11:0" });

@@ -19,6 +19,7 @@ import {
   until,
   writeNoise,
 } from "../../test/support/processes.ts";
+import type { BenchOptions } from "../bench-options.ts";
 
 const REF = "bench/large@1";
 const SIZE_BYTES = 20_000_000_000;
@@ -45,10 +46,7 @@ interface Figures {
   readonly agentCpuSeconds: number;
 }
 
-export async function run(options: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run(options: BenchOptions): Promise<void> {
   const asked = parseSize("--size")(valueOf(options.args, "--size") ?? "20GB");
   const sizeBytes = await fitting(asked);
   const quota = valueOf(options.args, "--cache-quota") ?? QUOTA;

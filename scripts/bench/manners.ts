@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { publish } from "../../test/support/deployments.ts";
-import { COORDINATOR_HOST, Lab, labRefusal } from "../../test/support/lab.ts";
+import { COORDINATOR_HOST, Lab } from "../../test/support/lab.ts";
 import { Fleet, until, writeNoise } from "../../test/support/processes.ts";
+import { requireLab, type BenchOptions } from "../bench-options.ts";
 import { percentile, startEcho, startFlow, type Echo } from "./manners/line-users.ts";
 
 const REF = "bench/noise@1";
@@ -55,13 +56,7 @@ const FIGURE_NAMES = [
   "recoveredShare",
 ] as const satisfies readonly (keyof Figures)[];
 
-export async function run({
-  isJson,
-  args,
-}: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run({ isJson, args }: BenchOptions): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -71,10 +66,7 @@ export async function run({
       class: { type: "string", default: "background" },
     },
   });
-  const refusal = await labRefusal();
-  if (refusal !== undefined) {
-    throw new Error(`this measurement needs network namespaces: ${refusal}`);
-  }
+  await requireLab();
   const course = {
     wan: values.wan,
     sizeBytes: Number(values.mb) * 1_000_000,

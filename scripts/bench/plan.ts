@@ -31,6 +31,7 @@ import {
   type PackageRef,
 } from "../../protocol/ids.ts";
 import { known, needs, ruled, wish, world, MONDAY_MS } from "../../test/support/plan-world.ts";
+import type { BenchOptions } from "../bench-options.ts";
 
 const PACKAGE_COUNT = 500;
 const WISH_COUNT = 50;
@@ -60,10 +61,7 @@ interface FleetResult {
   readonly residentMb: number;
 }
 
-export async function run(options: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run(options: BenchOptions): Promise<void> {
   const at = options.args.indexOf("--endpoints");
   const endpointCount = at < 0 ? ENDPOINT_COUNT : Number(options.args[at + 1]);
   if (!Number.isSafeInteger(endpointCount) || endpointCount < 1) {

@@ -11,6 +11,7 @@ import { constants, createZstdCompress } from "node:zlib";
 import { buildPackage } from "../../coordinator/publish/build-package.ts";
 import { makeStaging } from "../../coordinator/publish/staging.ts";
 import { parsePackageName, parsePackageVersion } from "../../protocol/ids.ts";
+import type { BenchOptions } from "../bench-options.ts";
 
 interface Measurement {
   readonly what: string;
@@ -23,7 +24,7 @@ interface Measurement {
 const LEVELS = [12, 3];
 const INPUT = join(import.meta.dirname, "../../node_modules/node");
 
-export async function run(options: { readonly isJson: boolean }): Promise<void> {
+export async function run(options: BenchOptions): Promise<void> {
   const measurements: Measurement[] = [];
   const hasZstd = spawnSync("zstd", ["--version"]).status === 0;
   // The first build reads the input from the disk and is not counted.

@@ -9,7 +9,7 @@
  * and curl. Two cores carry about 16 peers.
  */
 import { parseArgs } from "node:util";
-import { labRefusal } from "../../test/support/lab.ts";
+import { requireLab, type BenchOptions } from "../bench-options.ts";
 import { HOSTILE_SCENARIO } from "./scenarios/hostile.ts";
 import { JOINS_SCENARIO } from "./scenarios/joins.ts";
 import { LAN_SCENARIO } from "./scenarios/lan.ts";
@@ -26,13 +26,7 @@ const SCENARIOS: readonly Scenario[] = [
   JOINS_SCENARIO,
 ].toSorted((one, other) => one.id - other.id);
 
-export async function run({
-  isJson,
-  args,
-}: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run({ isJson, args }: BenchOptions): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -43,8 +37,7 @@ export async function run({
       lan: { type: "string", default: "200mbit" },
     },
   });
-  const refusal = await labRefusal();
-  if (refusal !== undefined) throw new Error(`scenarios need network namespaces: ${refusal}`);
+  await requireLab();
   const { wan, lan } = values;
   const base = { peers: Number(values.peers), sizeBytes: Number(values.mb) * 1_000_000, wan, lan };
   const raw = await runRawTcp({ ...base, sites: 1, hosts: 1 });

@@ -13,6 +13,7 @@ import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { Type } from "typebox";
 import { parserOf } from "../../protocol/json.ts";
+import type { BenchOptions } from "../bench-options.ts";
 import { middleOf } from "./swarm/median.ts";
 
 const PEER = join(import.meta.dirname, "stream/peer.ts");
@@ -29,13 +30,7 @@ interface Figures {
   readonly receiveCpuSecondsPerGb: number;
 }
 
-export async function run({
-  isJson,
-  args,
-}: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run({ isJson, args }: BenchOptions): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {

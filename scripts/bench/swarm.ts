@@ -10,7 +10,7 @@
  * gigabytes. Needs root, nginx, curl and python3-libtorrent; a contestant that is not installed is named.
  */
 import { parseArgs } from "node:util";
-import { labRefusal } from "../../test/support/lab.ts";
+import { requireLab, type BenchOptions } from "../bench-options.ts";
 import { runBranchline } from "./swarm/branchline.ts";
 import { medianOf, worstOf, type Contest, type Course, type Figures } from "./swarm/course.ts";
 import { runHttpDp } from "./swarm/http-dp.ts";
@@ -37,13 +37,7 @@ interface Cell {
   readonly results: readonly Result[];
 }
 
-export async function run({
-  isJson,
-  args,
-}: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run({ isJson, args }: BenchOptions): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -55,10 +49,7 @@ export async function run({
       only: { type: "string", default: Object.keys(CONTESTS).join(",") },
     },
   });
-  const refusal = await labRefusal();
-  if (refusal !== undefined) {
-    throw new Error(`this measurement needs network namespaces: ${refusal}`);
-  }
+  await requireLab();
   const cells: Cell[] = [];
   for (const text of values.cells.split(",")) {
     const { wan, lan } = values;

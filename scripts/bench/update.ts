@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { outputOf } from "../../test/support/processes.ts";
+import type { BenchOptions } from "../bench-options.ts";
 import { runBranchline, type BranchlineFigures, type Trees } from "./update/branchline.ts";
 import { download, PAIRS, type Pair } from "./update/pairs.ts";
 import { runRivals, type RivalFigures } from "./update/rivals.ts";
@@ -25,13 +26,7 @@ interface Result extends BranchlineFigures, RivalFigures {
 const MEDIAN_TARGET = 0.35;
 const PREDICTION_TOLERANCE = 0.01;
 
-export async function run({
-  isJson,
-  args,
-}: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run({ isJson, args }: BenchOptions): Promise<void> {
   const { values } = parseArgs({ args: [...args], options: { only: { type: "string" } } });
   const names = values.only?.split(",") ?? PAIRS.map(({ name }) => name);
   const results: Result[] = [];

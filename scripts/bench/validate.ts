@@ -9,7 +9,7 @@
  */
 import { parseArgs } from "node:util";
 import { FRAGMENT_AVERAGE_BYTES } from "../../protocol/limits.ts";
-import { labRefusal } from "../../test/support/lab.ts";
+import { requireLab, type BenchOptions } from "../bench-options.ts";
 import { runScenario } from "../simulate/run-scenario.ts";
 import { parseScenario } from "../simulate/scenario.ts";
 import { runBranchline } from "./swarm/branchline.ts";
@@ -35,13 +35,7 @@ interface Ratios {
   readonly wan: number;
 }
 
-export async function run({
-  isJson,
-  args,
-}: {
-  readonly isJson: boolean;
-  readonly args: readonly string[];
-}): Promise<void> {
+export async function run({ isJson, args }: BenchOptions): Promise<void> {
   const { values } = parseArgs({
     args: [...args],
     options: {
@@ -51,8 +45,7 @@ export async function run({
       runs: { type: "string", default: "3" },
     },
   });
-  const refusal = await labRefusal();
-  if (refusal !== undefined) throw new Error(`this needs network namespaces: ${refusal}`);
+  await requireLab();
   const cells: Cell[] = [];
   for (const wanMbitPerSec of numbers(values.wan)) {
     for (const hosts of numbers(values.hosts)) {
