@@ -165,7 +165,8 @@ function windowHold(
   };
 }
 
-function beganMs({ createdMs, schedule }: Intent): number {
+/** From when on a wish counts. */
+export function beganMs({ createdMs, schedule }: Intent): number {
   return Math.max(createdMs, schedule.startMs ?? 0);
 }
 

@@ -23,7 +23,7 @@ export interface DependencyChoice {
   /** The version that meets an edge, or why none does. */
   readonly choose: (edge: Dependency, primary: PlanPackage) => PlanPackage | Fault;
   /** Why a version that was chosen cannot be installed here; undefined where it can. */
-  readonly faultOf: (dependent: PlanPackage) => Fault | undefined;
+  readonly faultOf: (dependent: PlanPackage, uninstallOf: FindUninstall) => Fault | undefined;
 }
 
 /** What an install or a launch needs: whatever anything of the package's life may need, but its end. */
@@ -40,13 +40,19 @@ export function closureOf(known: PlanPackage, packages: PlanCatalog): Closure {
   return closureFinder({
     choose: (edge, primary) => newestFit(edge, primary, packages),
     faultOf: () => undefined,
-  })(known);
+  }).closureOf(known);
 }
 
 export type FindClosure = (known: PlanPackage, sets?: ReadonlySet<ActionSet>) => Closure;
 
+/** What has to be there to uninstall what something else takes the place of. */
+export type FindUninstall = (old: PlanPackage) => Closure;
+
 /** Remembers what it has found: the same dependent below two primaries is decided once (ZEN-10). */
-export function closureFinder(choice: DependencyChoice): FindClosure {
+export function closureFinder(choice: DependencyChoice): {
+  readonly closureOf: FindClosure;
+  readonly uninstallOf: FindUninstall;
+} {
   const found = new Map<string, Closure>();
   const open: PackageName[] = [];
 
@@ -90,12 +96,19 @@ export function closureFinder(choice: DependencyChoice): FindClosure {
     if ("code" in chosen) return { path: [edge.name], fault: chosen };
     const { below, problem } = find(chosen, PRESENT_SETS);
     if (problem !== undefined) return problem;
-    const fault = choice.faultOf(chosen);
+    const fault = choice.faultOf(chosen, uninstallOf);
     if (fault !== undefined) return { path: [edge.name], fault };
     return { dependent: chosen, all: [...below, chosen] };
   }
 
-  return (known, sets = PRESENT_SETS) => find(known, sets);
+  function uninstallOf(old: PlanPackage): Closure {
+    if (!open.includes(old.name)) return find(old, UNINSTALL_SETS);
+    // Its uninstall needs, at some remove, what can only be installed after it.
+    const fault = cycleFault([...open, old.name], old);
+    return { below: [], direct: [], problem: { path: [old.name], fault } };
+  }
+
+  return { closureOf: (known, sets = PRESENT_SETS) => find(known, sets), uninstallOf };
 }
 
 /** The newest active version within the edge's range. */

@@ -3,38 +3,27 @@
  * each once (ZEN-10, ZEN-14, OCO-41); for the rest the reasons.
  */
 import { packageRefText } from "../../../protocol/ids.ts";
-import type { Operation } from "../../../protocol/intent.ts";
-import { ATTEMPT_LIMIT_DEFAULT } from "../../../protocol/limits.ts";
-import { UNINSTALL_SETS, type Fault } from "./dependencies.ts";
+import type { Fault } from "./dependencies.ts";
+import { removes } from "./loops.ts";
+import { dependentsOf } from "./plan-dependents.ts";
+import type { Draft } from "./plan-drafts.ts";
+import { dependencyReasons } from "./plan-faults.ts";
+import { fromText, shortHash } from "./plan-identity.ts";
+import type { PlanCatalog, PlanInput, PlanPackage, WaitingJob, WaitReason } from "./plan-model.ts";
 import {
-  dependencyReasons,
-  dependentsOf,
-  replacementFault,
-  type Dependents,
-} from "./plan-dependents.ts";
-import { operationKey, sharedUninstall, standingOf, type Draft } from "./plan-drafts.ts";
-import { fromText, jobIdOf, revisionOf, shortHash } from "./plan-identity.ts";
-import type { PlanInput, PlanPackage, WaitingJob, WaitReason } from "./plan-model.ts";
+  add,
+  idsOf,
+  launchDependent,
+  needed,
+  settle,
+  takeOff,
+  type Desk,
+  type Entry,
+  type Representative,
+} from "./plan-needs.ts";
 import type { PlanPresence } from "./plan-presence.ts";
 import { satisfiedReason, type Job, type Reasons } from "./plan-verdicts.ts";
 import { compareWishes, type Wish } from "./plan-wishes.ts";
-
-/** Something that is handed out. */
-export interface Entry {
-  readonly id: string;
-  readonly revision: string;
-  readonly operation: Operation;
-  readonly known: PlanPackage;
-  /** Whose schedule counts. */
-  readonly deciding: Wish;
-  /** Wished for itself, not only needed by something else. */
-  readonly isWished: boolean;
-  readonly isKept: boolean;
-  readonly attemptLimit: number;
-  readonly from: readonly string[];
-  /** Ids of entries that have to succeed before. */
-  readonly after: readonly string[];
-}
 
 export interface Outcome {
   readonly entries: readonly Entry[];
@@ -43,33 +32,15 @@ export interface Outcome {
   readonly held: readonly Job[];
 }
 
-interface Grounds {
-  readonly input: PlanInput;
-  readonly presence: PlanPresence;
-  readonly drafts: readonly Draft[];
-}
-
-/** One of the jobs that do the same, for all of them. */
-interface Representative {
-  readonly job: Job;
-  readonly from: readonly string[];
-}
-
-/** What is collected on the way through the jobs. */
-interface Desk extends Grounds {
-  readonly dependents: Dependents;
-  readonly entries: Map<string, Entry>;
-  readonly waiting: WaitingJob[];
-  readonly held: Job[];
-  /** By operation and version. */
-  readonly byKey: ReadonlyMap<string, Representative>;
-}
-
 /** `begun`: wishes in force; `free`: those of them that nothing excludes. */
 export function entriesOf(
   jobs: readonly Job[],
   wishes: { readonly begun: readonly Wish[]; readonly free: readonly Wish[] },
-  grounds: Grounds,
+  grounds: {
+    readonly input: PlanInput;
+    readonly presence: PlanPresence;
+    readonly drafts: readonly Draft[];
+  },
 ): Outcome {
   const waiting: WaitingJob[] = [];
   const groups = [...Map.groupBy(jobs, ({ key }) => key).values()];
@@ -77,7 +48,8 @@ export function entriesOf(
     .flatMap((group) => representativeOf(group, waiting))
     .toSorted((one, other) => compareWishes(one.job.deciding, other.job.deciding));
   const desk: Desk = {
-    ...grounds,
+    input: grounds.input,
+    presence: grounds.presence,
     waiting,
     dependents: dependentsOf(wishes, grounds),
     entries: new Map(),
@@ -91,9 +63,8 @@ export function entriesOf(
 
 /** What a state that is kept up needs is known before any single order is looked at. */
 function foresee({ job, from }: Representative, { dependents, presence }: Desk): void {
-  const { known, deciding, operation, verdict, wishes } = job;
-  const isKeptUp = wishes.some(({ isStatic }) => !isStatic) && operation === "install";
-  if (!isKeptUp) return;
+  const { known, deciding, operation, verdict } = job;
+  if (!job.isKeptUp || operation !== "install") return;
   const { uninstallsOld } = deciding.intent.schedule;
   const isAble =
     verdict.kind === "kept" ||
@@ -138,12 +109,11 @@ function handle(one: Representative, desk: Desk): void {
 
 /** What is done stays done, whatever its dependents do; these are repaired where it is kept up. */
 function keepUp({ job, from }: Representative, desk: Desk): void {
-  const { known, deciding, wishes } = job;
+  const { known, deciding, isKeptUp } = job;
   const { below, problem, direct } = desk.dependents.closureOf(known);
-  const isStatic = wishes.every((wish) => wish.isStatic);
-  const due = { deciding, from, isOnlyKept: isStatic || problem !== undefined };
+  const due = { deciding, from, isOnlyKept: !isKeptUp || problem !== undefined };
   for (const dependent of below) needed(dependent, due, desk);
-  if (problem !== undefined && !isStatic) {
+  if (problem !== undefined && isKeptUp) {
     const name = problem.path.at(-1) ?? known.name;
     desk.waiting.push({
       ref: { name, version: undefined },
@@ -155,7 +125,7 @@ function keepUp({ job, from }: Representative, desk: Desk): void {
     });
   }
   // What ran once has no say in what comes after it.
-  if (!isStatic) settle(known, deciding, desk);
+  if (isKeptUp) settle(known, deciding, desk);
   add(entryOf(job, { from, isKept: true, after: idsOf(direct, desk) }), desk);
 }
 
@@ -176,7 +146,7 @@ function install(one: Representative, desk: Desk): void {
   const { below, direct, problem } = dependents.closureOf(known);
   if (problem !== undefined) return hold(one, "waiting", dependencyReasons(known, problem), desk);
   const replaced = dependents.replacedBy(known, uninstallsOld);
-  const stuck = replacementFault(replaced, desk);
+  const stuck = dependents.replacementFaultOf(known, uninstallsOld);
   if (stuck !== undefined) return hold(one, "waiting", replacementReasons(known, stuck), desk);
   for (const dependent of below) needed(dependent, { deciding, from, isOnlyKept: false }, desk);
   settle(known, deciding, desk);
@@ -187,10 +157,16 @@ function install(one: Representative, desk: Desk): void {
 function uninstall(one: Representative, desk: Desk): void {
   const { job, from } = one;
   const { known, deciding } = job;
-  const { below, direct, problem } = desk.dependents.closureOf(known, UNINSTALL_SETS);
+  const needer = desk.dependents.wanterOf(known);
+  if (needer !== undefined) {
+    const text = `${needer.from} needs ${packageRefText(known)} to be there.`;
+    const endsWhen = "one of the wishes is withdrawn or changed";
+    const sinceMs = deciding.intent.createdMs;
+    return hold(one, "waiting", [{ code: "loop", text, endsWhen, sinceMs }], desk);
+  }
+  const { problem } = desk.dependents.uninstallOf(known);
   if (problem !== undefined) return hold(one, "waiting", dependencyReasons(known, problem), desk);
-  for (const dependent of below) needed(dependent, { deciding, from, isOnlyKept: false }, desk);
-  add(entryOf(job, { from, isKept: false, after: idsOf(direct, desk) }), desk);
+  takeOff(known, { deciding, from }, desk);
 }
 
 /** ZEN-13, ZEN-19: everything below is there first, and launched before. */
@@ -201,6 +177,10 @@ function launch(one: Representative, desk: Desk): void {
   if (problem !== undefined) return hold(one, "waiting", dependencyReasons(known, problem), desk);
   const conflict = desk.presence.has(known) ? undefined : desk.dependents.conflictOf(known);
   if (conflict !== undefined) return hold(one, "conflict", [conflict], desk);
+  const stuck = desk.presence.has(known)
+    ? undefined
+    : desk.dependents.replacementFaultOf(known, true);
+  if (stuck !== undefined) return hold(one, "waiting", replacementReasons(known, stuck), desk);
   const all = [...below, known];
   for (const each of all) needed(each, { deciding, from, isOnlyKept: false }, desk);
   const installs = idsOf(all, desk);
@@ -210,129 +190,10 @@ function launch(one: Representative, desk: Desk): void {
   add(entryOf(job, { from, isKept: false, after: [...installs, ...launches] }), desk);
 }
 
-function launchDependent(
-  known: PlanPackage,
-  { deciding, from, after }: Pick<Entry, "deciding" | "from" | "after">,
-  desk: Desk,
-): string {
-  const { intent } = deciding;
-  const id = jobIdOf(desk.input.endpoint.id, known, "launch", intent);
-  const extras = intent.resets === 0 ? [] : [["resets", intent.resets] as const];
-  const revision = revisionOf(known, "launch", extras);
-  const shared = { id, revision, known, deciding, from, after, isWished: false, isKept: false };
-  add({ ...shared, operation: "launch", attemptLimit: ATTEMPT_LIMIT_DEFAULT }, desk);
-  return id;
-}
-
-interface Need {
-  readonly deciding: Wish;
-  readonly from: readonly string[];
-  /** Nothing new is done for it. */
-  readonly isOnlyKept: boolean;
-}
-
-/** A dependent: what is wished of it for itself keeps its job, and it may come earlier for its primary. */
-function needed(known: PlanPackage, { deciding, from, isOnlyKept }: Need, desk: Desk): void {
-  const { presence, dependents } = desk;
-  const { id, revision, attemptLimit, isKept, own } = installing(known, desk);
-  if (!isKept && (isOnlyKept || presence.has(known))) return;
-  // What has its place already has all that comes before it, too: nothing may be put behind it now.
-  const isPlaced = desk.entries.has(id);
-  const uninstallsOlder = own?.deciding.intent.schedule.uninstallsOld ?? true;
-  const replaced = isKept || isPlaced ? [] : dependents.replacedBy(known, uninstallsOlder);
-  const before = replaced.map((old) => takeOff(old, { deciding, from }, desk));
-  const direct = isPlaced ? [] : dependents.closureOf(known).direct;
-  if (!isOnlyKept) {
-    const { uninstallsOld } = deciding.intent.schedule;
-    dependents.settle({ known, uninstallsOld, from: from[0] ?? fromText(deciding.intent) });
-  }
-  add(
-    {
-      id,
-      revision,
-      known,
-      from,
-      isKept,
-      attemptLimit,
-      operation: "install",
-      deciding: own?.deciding.hold === undefined ? (own?.deciding ?? deciding) : deciding,
-      isWished: own !== undefined,
-      after: [...before, ...idsOf(direct, desk)],
-    },
-    desk,
-  );
-}
-
-/** The job that installs it: one that is wished for itself where that is due, a container's included. */
-function installing(
-  known: PlanPackage,
-  { byKey, dependents }: Desk,
-): Pick<Entry, "id" | "revision" | "attemptLimit" | "isKept"> & { readonly own: Job | undefined } {
-  const shared = dependents.installOf(known);
-  const wished = byKey.get(operationKey("install", known))?.job;
-  const isOwn = wished?.verdict.kind === "due" || wished?.id === shared.id;
-  const own = isOwn ? wished : undefined;
-  const { id, revision, record } = own ?? shared;
-  const attemptLimit = own?.deciding.intent.schedule.attemptLimit ?? shared.attemptLimit;
-  const isKept = standingOf(record, attemptLimit) === "done";
-  return { id, revision, attemptLimit, isKept, own };
-}
-
-/** The uninstall of what something else takes the place of; an order for it serves as well. */
-function takeOff(
-  old: PlanPackage,
-  { deciding, from }: Omit<Need, "isOnlyKept">,
-  desk: Desk,
-): string {
-  const ordered = desk.byKey.get(operationKey("uninstall", old))?.job;
-  const { id, revision } = ordered ?? sharedUninstall(old, desk);
-  add(
-    {
-      id,
-      revision,
-      known: old,
-      operation: "uninstall",
-      deciding: ordered?.deciding ?? deciding,
-      isWished: ordered !== undefined,
-      isKept: false,
-      attemptLimit: ordered?.deciding.intent.schedule.attemptLimit ?? ATTEMPT_LIMIT_DEFAULT,
-      from,
-      after: [],
-    },
-    desk,
-  );
-  return id;
-}
-
 function entryOf(job: Job, more: Pick<Entry, "from" | "isKept" | "after">): Entry {
   const { id, revision, operation, known, deciding } = job;
   const { attemptLimit } = deciding.intent.schedule;
   return { id, revision, operation, known, deciding, attemptLimit, isWished: true, ...more };
-}
-
-/** Once, at its first place; those who want it add up. */
-function add(entry: Entry, { entries }: Desk): void {
-  const before = entries.get(entry.id);
-  if (before === undefined) {
-    entries.set(entry.id, entry);
-    return;
-  }
-  const from = [...new Set([...before.from, ...entry.from])];
-  const after = [...new Set([...before.after, ...entry.after])].filter((id) => id !== entry.id);
-  entries.set(entry.id, { ...before, from, after, isWished: before.isWished || entry.isWished });
-}
-
-function settle(known: PlanPackage, { intent }: Wish, { dependents }: Desk): void {
-  const { uninstallsOld } = intent.schedule;
-  dependents.settle({ known, uninstallsOld, from: fromText(intent) });
-}
-
-/** Ids of the installs of these packages that are handed out; what is there needs none. */
-function idsOf(all: readonly PlanPackage[], desk: Desk): readonly string[] {
-  return all.flatMap((known) => {
-    const { id } = installing(known, desk);
-    return desk.entries.has(id) ? [id] : [];
-  });
 }
 
 function hold(one: Representative, state: WaitingJob["state"], reasons: Reasons, desk: Desk): void {
@@ -365,22 +226,29 @@ function sourcesOf(wishes: readonly Wish[]): readonly string[] {
   return [...new Set(wishes.map(({ intent }) => fromText(intent)))];
 }
 
-/** What is being taken off is no longer kept up, or the endpoint would repair it at once. */
-function withoutReplaced({ entries, waiting, held }: Desk): Outcome {
+/** What something takes the place of is no longer kept up, or the endpoint would repair it at once. */
+function withoutReplaced({ entries, waiting, held, input }: Desk): Outcome {
   const all = [...entries.values()];
+  const done = all.filter(({ isKept }) => isKept);
+  const acting = all.filter(({ isKept }) => !isKept);
   const off = new Set(
-    all
-      .filter(({ operation }) => operation === "uninstall")
-      .map(({ known }) => packageRefText(known)),
+    done.filter(({ known }) => acting.some((one) => takesOff(one, known, input.packages))),
   );
-  const isReplaced = ({ isKept, known }: Entry): boolean =>
-    isKept && off.has(packageRefText(known));
-  const replaced = all.filter((entry) => isReplaced(entry) && entry.isWished);
   return {
-    entries: all.filter((entry) => !isReplaced(entry)),
-    waiting: [...waiting, ...replaced.map(replacedJob)],
+    entries: all.filter((entry) => !off.has(entry)),
+    waiting: [...waiting, ...[...off].filter(({ isWished }) => isWished).map(replacedJob)],
     held,
   };
+}
+
+function takesOff(
+  { operation, known, deciding, isWished }: Entry,
+  kept: PlanPackage,
+  packages: PlanCatalog,
+): boolean {
+  if (operation === "uninstall") return packageRefText(known) === packageRefText(kept);
+  const uninstallsOld = !isWished || deciding.intent.schedule.uninstallsOld;
+  return operation === "install" && removes(known, kept, packages, uninstallsOld);
 }
 
 function replacedJob({ id, operation, known, from, deciding }: Entry): WaitingJob {

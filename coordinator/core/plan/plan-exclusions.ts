@@ -5,11 +5,9 @@
 import { packageRefText } from "../../../protocol/ids.ts";
 import { isSameVersion, versionRevision } from "../../../protocol/version-order.ts";
 import { closureOf } from "./dependencies.ts";
-import { isInstalled } from "./installed.ts";
 import { contradictionText, isSuperseded, type Claim } from "./loops.ts";
 import { fromText } from "./plan-identity.ts";
 import type { PlanInput, WaitReason } from "./plan-model.ts";
-import type { PlanPresence } from "./plan-presence.ts";
 import { unmetRequirement } from "./plan-requirements.ts";
 import { compareCreation, type Wish } from "./plan-wishes.ts";
 
@@ -18,36 +16,31 @@ export type Exclusions = ReadonlyMap<Wish, WaitReason>;
 
 interface Grounds {
   readonly input: PlanInput;
-  readonly presence: PlanPresence;
   /** Runs once and has run. */
   readonly isOver: (wish: Wish) => boolean;
+  /** Has run, and what it did was undone since: it has no say any more. */
+  readonly isSpent: (wish: Wish) => boolean;
 }
 
 export function exclusionsOf(wishes: readonly Wish[], grounds: Grounds): Exclusions {
   const excluded = new Map<Wish, WaitReason>();
-  const begun = wishes.filter((wish) => wish.hasBegun && !isConsumed(wish, grounds));
+  const inForce = wishes.filter(({ hasBegun }) => hasBegun);
+  const begun = inForce.filter((wish) => !grounds.isSpent(wish));
   const kept = begun.filter(({ isStatic }) => !isStatic);
   const single = begun.filter(({ isStatic }) => isStatic);
   const isFree = (wish: Wish): boolean => !excluded.has(wish);
 
   excludeContradicting(kept, grounds, excluded);
-  excludeOvertaken(single, grounds, excluded);
+  excludeOvertaken(
+    inForce.filter(({ isStatic }) => isStatic),
+    grounds,
+    excluded,
+  );
   excludeAgainstKept(single.filter(isFree), kept.filter(isFree), grounds, excluded);
   excludeOldProcedures(begun.filter(isFree), excluded);
   excludeSuperseded(begun.filter(isFree), grounds, excluded);
   excludeNeeded(begun, grounds, excluded);
   return excluded;
-}
-
-/** A single order whose package was removed after it: it has no say any more. */
-export function isConsumed(
-  { isStatic, known, intent }: Wish,
-  { presence }: Pick<Grounds, "presence">,
-): boolean {
-  const row = known === undefined ? undefined : presence.recordOf(known);
-  if (!isStatic || intent.ensure === "absent" || row === undefined || isInstalled(row))
-    return false;
-  return (row.removedMs ?? 0) >= intent.createdMs;
 }
 
 function excludeContradicting(
@@ -69,7 +62,7 @@ function hold(wish: Wish, text: string, excluded: Map<Wish, WaitReason>): void {
   if (!excluded.has(wish)) excluded.set(wish, loopReason(text, wish));
 }
 
-/** Of orders that run once, the latest one about a package counts. */
+/** Of orders that run once, the latest one about a package counts, also when it has had its time. */
 function excludeOvertaken(
   single: readonly Wish[],
   { input }: Grounds,

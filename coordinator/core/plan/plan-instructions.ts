@@ -12,7 +12,7 @@ import {
 } from "../../../protocol/limits.ts";
 import { conditionsOf } from "./constraints.ts";
 import { closureOf } from "./dependencies.ts";
-import type { Entry, Outcome } from "./plan-entries.ts";
+import type { Outcome } from "./plan-entries.ts";
 import { fromText, jobIdOf, revisionOf, shortHash } from "./plan-identity.ts";
 import type {
   Plan,
@@ -23,6 +23,7 @@ import type {
   WaitingJob,
   WaitReason,
 } from "./plan-model.ts";
+import type { Entry } from "./plan-needs.ts";
 import type { Job } from "./plan-verdicts.ts";
 import { compareWishes, type Wish } from "./plan-wishes.ts";
 

@@ -28,38 +28,47 @@ export interface Job extends Draft {
   readonly deciding: Wish;
   readonly verdict: Verdict;
   readonly standing: Standing;
+  /** A state that somebody wishes just now, not only an order. */
+  readonly isKeptUp: boolean;
 }
 
 interface Grounds {
   readonly input: PlanInput;
   readonly presence: PlanPresence;
   readonly excluded: Exclusions;
+  readonly isSpent: (wish: Wish) => boolean;
 }
 
-interface Judged extends Draft {
-  readonly deciding: Wish;
-  readonly standing: Standing;
-}
+type Judged = Omit<Job, "verdict">;
 
 export function jobsOf(drafts: readonly Draft[], grounds: Grounds): readonly Job[] {
   const judged = drafts.flatMap((draft): readonly Judged[] => {
-    const deciding = decidingWish(draft, grounds.excluded);
+    const deciding = decidingWish(draft, grounds);
     if (deciding === undefined) return [];
     const { attemptLimit } = deciding.intent.schedule;
-    return [{ ...draft, deciding, standing: standingOf(draft.record, attemptLimit) }];
+    const standing = standingOf(draft.record, attemptLimit);
+    const free = freeWishes(draft, grounds);
+    const isKeptUp = free.some(({ isStatic, hasBegun }) => hasBegun && !isStatic);
+    return [{ ...draft, deciding, standing, isKeptUp }];
   });
   const failed = firstFailures(judged);
   return judged.map((job) => ({ ...job, verdict: verdictOf(job, failed, grounds) }));
 }
 
-function decidingWish({ wishes }: Draft, excluded: Exclusions): Wish | undefined {
-  const free = wishes.filter((wish) => !excluded.has(wish));
+function decidingWish(draft: Draft, grounds: Grounds): Wish | undefined {
+  const { wishes } = draft;
+  const free = freeWishes(draft, grounds);
   return (
     free.find(({ hold }) => hold === undefined) ??
     free.find(({ hasBegun }) => hasBegun) ??
     free[0] ??
     wishes[0]
   );
+}
+
+/** Those that have a say in this job. */
+function freeWishes({ wishes }: Draft, { excluded, isSpent }: Grounds): readonly Wish[] {
+  return wishes.filter((wish) => !excluded.has(wish) && !isSpent(wish));
 }
 
 /** The first failed job of each sequence that a failure ends (OCO-48). */
@@ -77,6 +86,7 @@ function firstFailures(jobs: readonly Judged[]): ReadonlyMap<string, Wish> {
 function verdictOf(job: Judged, failed: ReadonlyMap<string, Wish>, grounds: Grounds): Verdict {
   return (
     (job.standing === "done" ? doneVerdict(job, grounds) : undefined) ??
+    spentVerdict(job, grounds) ??
     excludedVerdict(job, grounds) ??
     thereVerdict(job, grounds) ??
     abortVerdict(job, failed, grounds) ??
@@ -88,7 +98,7 @@ function verdictOf(job: Judged, failed: ReadonlyMap<string, Wish>, grounds: Grou
 
 function doneVerdict(job: Judged, grounds: Grounds): Verdict | undefined {
   const { operation, wishes, deciding } = job;
-  const free = wishes.filter((wish) => !grounds.excluded.has(wish));
+  const free = freeWishes(job, grounds);
   const isKeptUp = free.some(({ hasBegun }) => hasBegun) && isStillThere(job, grounds);
   if (operation === "install" && isKeptUp) return { kind: "kept" };
   // The loop or the successor is what counts for a state that is to be kept up.
@@ -104,33 +114,39 @@ function isStillThere({ wishes, known }: Judged, { presence }: Grounds): boolean
   return row === undefined || isInstalled(row);
 }
 
-function excludedVerdict({ wishes }: Judged, { excluded }: Grounds): Verdict | undefined {
-  const reasons = wishes.map((wish) => excluded.get(wish));
+/** Of single deployments: done, and undone since. */
+function spentVerdict(job: Judged, { isSpent }: Grounds): Verdict | undefined {
+  const { known, operation, wishes } = job;
+  if (!wishes.every(isSpent)) return undefined;
+  const did = operation === "uninstall" ? "uninstalled, and installed" : "installed, and removed";
+  return over("succeeded", `${packageRefText(known)} was ${did} since.`, job);
+}
+
+function excludedVerdict({ wishes }: Judged, { excluded, isSpent }: Grounds): Verdict | undefined {
+  const reasons = wishes.filter((wish) => !isSpent(wish)).map((wish) => excluded.get(wish));
   const [first] = reasons;
   if (first === undefined || reasons.includes(undefined)) return undefined;
   return { kind: "held", state: "waiting", reasons: [first] };
 }
 
-/** Of an install: same version there already, unless forced. Of single deployments: removed since. */
-function thereVerdict(job: Judged, { presence, excluded }: Grounds): Verdict | undefined {
-  const { operation, known, wishes } = job;
+/** Of an install: same version there already, unless forced. */
+function thereVerdict(job: Judged, grounds: Grounds): Verdict | undefined {
+  const { operation, known } = job;
   if (operation !== "install") return undefined;
-  const isForced = wishes.some(
-    (wish) => wish.intent.isForced && wish.hold === undefined && !excluded.has(wish),
+  const isForced = freeWishes(job, grounds).some(
+    ({ intent, hold }) => intent.isForced && hold === undefined,
   );
-  if (isForced) return undefined;
-  const name = packageRefText(known);
-  // The endpoint repairs it: it has seen that the package is gone, before its next scan says so (SE-19).
-  const isRepaired = job.record !== undefined && job.standing === "open";
-  if (presence.has(known) && !isRepaired) {
-    return over("alreadyInstalled", `${name} is installed already.`, job);
-  }
-  const removedMs = presence.recordOf(known)?.removedMs;
-  const isOnlyDeployed = wishes.every(({ intent }) => intent.source === "deployment");
-  const isRemovedSince =
-    removedMs !== undefined && wishes.every(({ intent }) => intent.createdMs <= removedMs);
-  if (!isOnlyDeployed || !isRemovedSince) return undefined;
-  return over("succeeded", `${name} was installed, and removed since.`, job);
+  if (isForced || isRepaired(job, grounds) || !grounds.presence.has(known)) return undefined;
+  return over("alreadyInstalled", `${packageRefText(known)} is installed already.`, job);
+}
+
+/**
+ * The endpoint tries anew what was installed: it has seen that it is gone, before its next scan says so
+ * (SE-19). A try that lies before the install is none of it: another job has installed the package since.
+ */
+function isRepaired({ record, standing, known }: Judged, { presence }: Grounds): boolean {
+  const { sinceMs = Number.POSITIVE_INFINITY } = presence.recordOf(known) ?? {};
+  return record !== undefined && standing === "open" && record.atMs >= sinceMs;
 }
 
 function abortVerdict(

@@ -5,7 +5,8 @@
 import type { Operation } from "../../../protocol/intent.ts";
 import type { PackageRef } from "../../../protocol/ids.ts";
 import { compareVersions } from "../../../protocol/version-order.ts";
-import { holdOf, isTransient, sourceText, type PlanClock } from "./constraints.ts";
+import { beganMs, holdOf, isTransient, sourceText, type PlanClock } from "./constraints.ts";
+import { isInstalled } from "./installed.ts";
 import { isStaticSource } from "./plan-identity.ts";
 import type { PlanPresence } from "./plan-presence.ts";
 import type {
@@ -70,6 +71,24 @@ export function wishedVersion(
   if (version !== undefined) return packages.get({ name, version });
   const versions = packages.versions(name);
   return versions.find(({ isActive }) => isActive) ?? versions[0];
+}
+
+/**
+ * A single order that has run, and whose package was changed since: it has no say any more. A container's job
+ * is its own, so its report tells; one of a deployment is shared, so the package's last removal tells.
+ */
+export function isSpentOrder(
+  wish: Wish,
+  {
+    presence,
+    isOver,
+  }: { readonly presence: PlanPresence; readonly isOver: (wish: Wish) => boolean },
+): boolean {
+  const { isStatic, known, intent } = wish;
+  const row = known === undefined ? undefined : presence.recordOf(known);
+  if (!isStatic || row?.removedMs === undefined) return false;
+  if (intent.source === "container") return isOver(wish) && !isInstalled(row);
+  return row.removedMs >= beganMs(intent);
 }
 
 /** D1: deploymentPriority, package level, creation, sequence. */

@@ -6,13 +6,13 @@
 import { planClock } from "./constraints.ts";
 import { draftsOf, standingOf } from "./plan-drafts.ts";
 import { entriesOf } from "./plan-entries.ts";
-import { exclusionsOf, isConsumed } from "./plan-exclusions.ts";
+import { exclusionsOf } from "./plan-exclusions.ts";
 import { fromText, shortHash } from "./plan-identity.ts";
 import { planOf } from "./plan-instructions.ts";
 import type { Plan, PlanInput, WaitingJob, WaitReason } from "./plan-model.ts";
 import { planPresence } from "./plan-presence.ts";
 import { jobsOf, satisfiedReason } from "./plan-verdicts.ts";
-import { wishesOf, type Wish } from "./plan-wishes.ts";
+import { isSpentOrder, wishesOf, type Wish } from "./plan-wishes.ts";
 
 export function planEndpoint(input: PlanInput, nowMs: number): Plan {
   const real = input.intents.filter(({ isPreview }) => !isPreview);
@@ -38,10 +38,11 @@ function evaluate(input: PlanInput, nowMs: number): Omit<Plan, "preview"> {
       .flatMap((draft) => draft.wishes),
   );
   const isOver = (wish: Wish): boolean => wish.isStatic && done.has(wish);
-  const excluded = exclusionsOf(wishes, { input, presence, isOver });
-  const jobs = jobsOf(drafts, { input, presence, excluded });
+  const isSpent = (wish: Wish): boolean => isSpentOrder(wish, { presence, isOver });
+  const excluded = exclusionsOf(wishes, { input, isOver, isSpent });
+  const jobs = jobsOf(drafts, { input, presence, excluded, isSpent });
   const begun = wishes.filter(({ hasBegun }) => hasBegun);
-  const free = begun.filter((wish) => !excluded.has(wish) && !isConsumed(wish, { presence }));
+  const free = begun.filter((wish) => !excluded.has(wish) && !isSpent(wish));
   const outcome = entriesOf(jobs, { begun, free }, { input, presence, drafts });
   const { instructions, waiting } = planOf(jobs, outcome, input);
   const unplanned = wishes.flatMap((wish) => unplannedOf(wish, input));
