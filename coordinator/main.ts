@@ -23,11 +23,14 @@ import { openGateBook } from "./store/gate-book.ts";
 import { openLineBook } from "./store/line-book.ts";
 import { openIntentBook } from "./store/intent-book.ts";
 import { openLevelStore } from "./store/level-store.ts";
+import { openOriginBook } from "./store/origin-book.ts";
 import { openPlanBook } from "./store/plan-book.ts";
 import { openPresenceBook } from "./store/presence-book.ts";
 import { openRecords } from "./store/records.ts";
 import { openSiteBook } from "./store/site-book.ts";
+import { openStandingBook } from "./store/standing-book.ts";
 import { TABLES } from "./store/tables.ts";
+import { openTurns } from "./store/turns.ts";
 import { openWakeBook } from "./store/wake-book.ts";
 import { renewCatalog } from "./trust/catalog-head.ts";
 import { keyOfSeed, parseOnlineKeys } from "./trust/fleet-keys.ts";
@@ -115,10 +118,12 @@ async function openParts(
   stack.defer(async () => store.close());
   const records = await openRecords(store);
   const presence = openPresenceBook(records, records.all(TABLES.endpoints));
+  const standing = openStandingBook(records);
   const parts: Parts = {
     records,
     presence,
-    sites: openSiteBook(records, presence),
+    sites: openSiteBook(records, presence, standing),
+    standing,
     plans: openPlanBook(),
     chores: openChoreBook(),
     wakes: openWakeBook(records),
@@ -130,9 +135,11 @@ async function openParts(
       // Rates must not jump with the system's clock.
       nowMs: () => performance.now(),
     }),
+    origins: openOriginBook(records, online.leaseSecret),
     catalog: openCatalogShelf(records),
     fragments: await openFragmentFolder(layout.fragments),
     manifests: await openFragmentFolder(layout.manifests),
+    contentTurns: openTurns(),
     fleet,
     online,
     director: keyOfSeed(online.director),

@@ -15,7 +15,7 @@ import { nodeSettings, type NodeOptions, type NodeSettings } from "./config.ts";
 import type { CacheKeeper } from "./content/cache-keeper.ts";
 import { openJournalFile } from "./content/journal-file.ts";
 import { Journal } from "./content/journal.ts";
-import type { Refusal, Swarm } from "./content/ports.ts";
+import type { Origin, Refusal, Swarm } from "./content/ports.ts";
 import { backoffMs } from "./core/backoff.ts";
 import { chooseDp } from "./core/choose-dp.ts";
 import { openContent, type ContentRoom } from "./open-content.ts";
@@ -32,7 +32,7 @@ import { joinFleet, readJoined, type Joined } from "./uplink/join.ts";
 import { LineProbe } from "./uplink/line-probe.ts";
 import { keepPort, listenAddresses } from "./uplink/listen-port.ts";
 import { Manners } from "./uplink/manners.ts";
-import { createOrigin, manifestFetcher } from "./uplink/origin.ts";
+import { manifestFetcher, openOrigin } from "./uplink/origin.ts";
 import { Outbox } from "./uplink/outbox.ts";
 import { RefusalDesk } from "./uplink/refusal-desk.ts";
 import { Session } from "./uplink/session.ts";
@@ -133,7 +133,8 @@ async function openRooms(
   const probe = stack.use(new LineProbe({ session, url, nowMs: () => performance.now(), log }));
   const fetchManifest = manifestFetcher(session, url);
   const content = await openContent(stack, { ...base, fetchManifest, now });
-  const swarm = stack.use(await openSwarm(base, content, { manners, probe }));
+  const origin = openOrigin(stack, { ...base, manners, probe });
+  const swarm = stack.use(await openSwarm(base, content, { manners, origin }));
   content.tellLosses(swarm);
   const placing = new Placing(trust, swarm, settings);
   const late: { checkIn?: CheckIn } = {};
@@ -232,7 +233,7 @@ function isDp(trust: TrustStore): boolean {
 async function openSwarm(
   base: BaseRooms,
   { store }: ContentRoom,
-  line: { readonly manners: Manners; readonly probe: LineProbe },
+  { manners, origin }: { readonly manners: Manners; readonly origin: Origin },
 ): Promise<Swarm> {
   const { onRefusal, trust } = base;
   const start = async (listen: readonly string[]): Promise<Swarm> =>
@@ -242,8 +243,8 @@ async function openSwarm(
       onNews: base.onNews,
       listen,
       store,
-      origin: createOrigin(base.session, base.url, line),
-      manners: line.manners,
+      origin,
+      manners,
       verifyMembership: (envelope, peer) => trust.verifyMembership(envelope, peer, now()),
       onRefusal,
     });

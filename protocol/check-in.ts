@@ -4,6 +4,7 @@
  */
 import { Type, type Static } from "typebox";
 import { EnvelopeSchema } from "./dsse.ts";
+import { MacSchema, MetadataTextSchema, TimeMsSchema } from "./field-schemas.ts";
 import { DigestSchema, EndpointIdSchema, EndpointNameSchema, SiteNameSchema } from "./ids.ts";
 import { parserOf } from "./json.ts";
 import {
@@ -13,13 +14,12 @@ import {
   LocationFactsSchema,
   MultiaddrSchema,
 } from "./location.ts";
+import { PLAIN_ORIGINS_MAX_COUNT, PlainOriginSchema } from "./plain-origin.ts";
 import { SharingSchema, SitePolicySchema, WastedBytesSchema } from "./traffic.ts";
 
 const closed = { additionalProperties: false } as const;
 const Version = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
-const TimeMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const Nonce = Type.String({ pattern: "^[0-9a-f]{32}$" });
-const MetadataText = Type.String({ minLength: 2, maxLength: 262_144 });
 
 /** Public description of a fleet; its digest is the pin inside every join token (trust E1). */
 export const FleetSchema = Type.Object(
@@ -27,8 +27,8 @@ export const FleetSchema = Type.Object(
     v: Type.Literal(1),
     /** First 16 hexadecimal digits of the catalog root's digest. */
     fleet: Type.String({ pattern: "^[0-9a-f]{16}$" }),
-    catalogRoot: MetadataText,
-    directorRoot: MetadataText,
+    catalogRoot: MetadataTextSchema,
+    directorRoot: MetadataTextSchema,
     /** PEM of the coordinator's own certificate; absent behind a proxy with a public one. */
     tlsCertificate: Type.Optional(Type.String({ maxLength: 8192 })),
   },
@@ -45,7 +45,7 @@ export const JoinRequestSchema = Type.Object(
     name: EndpointNameSchema,
     token: Type.String({ pattern: "^[0-9a-f]{16}$" }),
     nonce: Nonce,
-    timeMs: TimeMs,
+    timeMs: TimeMsSchema,
     proof: DigestSchema,
   },
   closed,
@@ -83,11 +83,11 @@ export const SystemFactsSchema = Type.Object(
     /** Of the disk below the data folder, in whole GB, so that it does not change at every check-in. */
     freeDiskGb: Type.Integer({ minimum: 0, maximum: 1_000_000_000 }),
     /** When the system started, by its own clock, in whole minutes. */
-    bootMs: TimeMs,
+    bootMs: TimeMsSchema,
     /** Whether somebody is logged in at a screen or terminal. */
     hasUser: Type.Boolean(),
     /** Hardware addresses of wired interfaces, for Wake-on-LAN (OCO-7, OCO-12). */
-    macs: Type.Array(Type.String({ pattern: "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$" }), { maxItems: 16 }),
+    macs: Type.Array(MacSchema, { maxItems: 16 }),
   },
   closed,
 );
@@ -127,8 +127,8 @@ export const CheckInRequestSchema = Type.Object(
         directorRoot: Version,
         roster: Version,
         /** notAfterMs of the membership held. */
-        membershipMs: TimeMs,
-        sessionMs: TimeMs,
+        membershipMs: TimeMsSchema,
+        sessionMs: TimeMsSchema,
       },
       closed,
     ),
@@ -149,7 +149,7 @@ export const FreshnessSchema = Type.Object(
     v: Type.Literal(1),
     endpoint: EndpointIdSchema,
     nonce: Nonce,
-    timeMs: TimeMs,
+    timeMs: TimeMsSchema,
     directiveVersion: Version,
     /** SHA-256 of the director's timestamp.json in force. */
     directiveDigest: DigestSchema,
@@ -170,7 +170,7 @@ export const MembershipSchema = Type.Object(
     fleet: Type.String({ pattern: "^[0-9a-f]{16}$" }),
     site: SiteNameSchema,
     role: Type.Enum(["agent", "dp"]),
-    notAfterMs: TimeMs,
+    notAfterMs: TimeMsSchema,
   },
   closed,
 );
@@ -204,15 +204,19 @@ export const RosterSchema = Type.Object(
       ),
       { maxItems: 500 },
     ),
+    /** Members that nobody is to deal with: they sent wrong bytes, or are said to (distribution 5.5). */
+    barred: Type.Optional(Type.Array(EndpointIdSchema, { maxItems: 500 })),
     /** What operators set for the site. */
     policy: Type.Optional(SitePolicySchema),
+    /** HTTPS servers that have fragments too: asked under a lease, in this order, before the coordinator. */
+    origins: Type.Optional(Type.Array(PlainOriginSchema, { maxItems: PLAIN_ORIGINS_MAX_COUNT })),
     /** This node broadcasts these in its own subnets, once per id (OCO-7, OCO-12). */
     wakes: Type.Optional(
       Type.Array(
         Type.Object(
           {
             id: Type.String({ pattern: "^[0-9A-Za-z-]{1,64}$" }),
-            macs: Type.Array(Type.String({ pattern: "^[0-9a-f]{2}(:[0-9a-f]{2}){5}$" }), {
+            macs: Type.Array(MacSchema, {
               minItems: 1,
               maxItems: 256,
             }),
@@ -230,7 +234,7 @@ export const parseRoster = parserOf("the roster", RosterSchema);
 
 const FilesSchema = Type.Record(
   Type.String({ pattern: "^[0-9a-z.-]{1,80}$" }),
-  MetadataText,
+  MetadataTextSchema,
   // Without this a record lets other names through.
   { ...closed, maxProperties: 600 },
 );
@@ -247,7 +251,7 @@ export const CheckInAnswerSchema = Type.Object(
     membership: Type.Optional(EnvelopeSchema),
     /** Bearer text for leases, manifests and reports, and when it ends. */
     session: Type.Optional(
-      Type.Object({ bearer: Type.String({ maxLength: 400 }), notAfterMs: TimeMs }, closed),
+      Type.Object({ bearer: Type.String({ maxLength: 400 }), notAfterMs: TimeMsSchema }, closed),
     ),
   },
   closed,

@@ -3,12 +3,12 @@
  * what manifests allow and can add nothing to them.
  */
 import { Type, type Static } from "typebox";
+import { TimeMsSchema } from "./field-schemas.ts";
 import { SwarmTagSchema } from "./ids.ts";
 import { parserOf } from "./json.ts";
 import { MatchSchema } from "./manifest.ts";
 
 const closed = { additionalProperties: false } as const;
-const TimeMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const JobId = Type.String({ pattern: "^[0-9A-Za-z-]{1,64}$" });
 
 /**
@@ -18,9 +18,9 @@ const JobId = Type.String({ pattern: "^[0-9A-Za-z-]{1,64}$" });
 export const ConditionsSchema = Type.Object(
   {
     /** Not before; content may come earlier (OCO-5). */
-    startMs: Type.Optional(TimeMs),
+    startMs: Type.Optional(TimeMsSchema),
     /** Not at or after (OCO-6). */
-    endMs: Type.Optional(TimeMs),
+    endMs: Type.Optional(TimeMsSchema),
     /** Over the address that the coordinator sees (OCO-15…OCO-20). */
     addressRanges: Type.Optional(Type.String({ minLength: 1, maxLength: 2000 })),
     /** Of the job (OCO-21…OCO-24) and of the endpoint's maintenance windows: all lists have to admit. */

@@ -4,18 +4,27 @@
  * Control stream (`CONTROL_PROTOCOL`, one per pair): frames of varint length + type byte + fields.
  * HELLO comes first in both directions; nothing else is answered before it has been verified.
  * Bulk stream (`BULK_PROTOCOL`, opened by the one who asks): fixed 40-byte requests one way, 9-byte
- * headers with payload the other way. One header and its payload are one send.
+ * headers with seal and payload the other way. One header, its seal and its payload are one send.
  */
+import { verify } from "node:crypto";
 import { Bitmap } from "./bitmap.ts";
 import { ByteReader, ByteWriter } from "./bytes.ts";
-import { EnvelopeSchema, type Envelope } from "./dsse.ts";
+import { ed25519PublicKey, EnvelopeSchema, type Envelope } from "./dsse.ts";
 import { DeployError } from "./errors.ts";
-import { endpointIdOf, parseSwarmTag, publicKeyOf, type EndpointId, type SwarmTag } from "./ids.ts";
+import {
+  endpointIdOf,
+  parseDigest,
+  parseSwarmTag,
+  publicKeyOf,
+  type Digest,
+  type EndpointId,
+  type SwarmTag,
+} from "./ids.ts";
 import { canonicalBytes, parserOf, readJson } from "./json.ts";
 import { FRAGMENT_WIRE_MAX_BYTES } from "./limits.ts";
 
 export const CONTROL_PROTOCOL = "/branchline/control/1";
-export const BULK_PROTOCOL = "/branchline/bulk/1";
+export const BULK_PROTOCOL = "/branchline/bulk/2";
 export const EXCHANGE_VERSION = 1;
 
 /** A control frame: the largest is a HAVE_MAP of 4.3 M fragments in short runs; real ones are < 4 KB. */
@@ -167,6 +176,11 @@ function decodedTag(reader: ByteReader): SwarmTag {
 
 /** Bulk request: id (4) | swarm tag (32) | fragment index (4), big endian. */
 export const BULK_REQUEST_BYTES = 40;
+/**
+ * In place of an index: takes back the request with the same id. Where its answer has not begun it is
+ * `cancelled`; each request has exactly one answer, and a cancel none.
+ */
+export const BULK_CANCEL_INDEX = 0xffff_ffff;
 /** Bulk answer header: id (4) | status (1) | payload length (4). */
 export const BULK_HEADER_BYTES = 9;
 
@@ -176,9 +190,9 @@ export interface BulkRequest {
   readonly index: number;
 }
 
-/** `ok` carries the wire bytes; the others carry none. */
-export type BulkStatus = "ok" | "absent" | "busy";
-const BULK_STATUSES: readonly BulkStatus[] = ["ok", "absent", "busy"];
+/** `ok` carries a seal and the wire bytes; the others carry neither. */
+export type BulkStatus = "ok" | "absent" | "busy" | "cancelled";
+const BULK_STATUSES: readonly BulkStatus[] = ["ok", "absent", "busy", "cancelled"];
 
 export interface BulkHeader {
   readonly id: number;
@@ -225,4 +239,62 @@ export function decodeBulkHeader(bytes: Buffer): BulkHeader {
     });
   }
   return { id: bytes.readUInt32BE(0), status, payloadBytes };
+}
+
+/** Between an `ok` header and its payload: digest (32) | instant of sending in ms (8) | signature (64). */
+export const BULK_SEAL_BYTES = 104;
+const SEAL_DOMAIN = Buffer.from("branchline fragment 1\n");
+
+/** What the sender of a fragment signs with its endpoint key (distribution 5.5). */
+export interface SealedFragment {
+  readonly swarm: SwarmTag;
+  readonly index: number;
+  /** SHA-256 of the payload as the sender hashed it. */
+  readonly digest: Digest;
+  readonly receiver: EndpointId;
+  readonly sentMs: number;
+}
+
+export interface BulkSeal extends Pick<SealedFragment, "digest" | "sentMs"> {
+  /** Ed25519, 64 bytes. */
+  readonly signature: Buffer;
+}
+
+/** The bytes under the signature: the domain, then every field in order and in fixed length. */
+export function sealedBytes(sealed: SealedFragment): Buffer {
+  const at = SEAL_DOMAIN.length;
+  const bytes = Buffer.alloc(at + 108);
+  SEAL_DOMAIN.copy(bytes);
+  bytes.write(sealed.swarm, at, "hex");
+  bytes.writeUInt32BE(sealed.index, at + 32);
+  bytes.write(sealed.digest, at + 36, "hex");
+  bytes.set(publicKeyOf(sealed.receiver), at + 68);
+  bytes.writeBigUInt64BE(BigInt(sealed.sentMs), at + 100);
+  return bytes;
+}
+
+/** Never throws: a signature may be any bytes. */
+export function isSignedBy(
+  sealed: SealedFragment,
+  signature: Uint8Array,
+  sender: EndpointId,
+): boolean {
+  return verify(null, sealedBytes(sealed), ed25519PublicKey(publicKeyOf(sender)), signature);
+}
+
+export function encodeBulkSeal({ digest, sentMs, signature }: BulkSeal): Buffer {
+  const bytes = Buffer.alloc(BULK_SEAL_BYTES);
+  bytes.write(digest, 0, "hex");
+  bytes.writeBigUInt64BE(BigInt(sentMs), 32);
+  signature.copy(bytes, 40);
+  return bytes;
+}
+
+/** Whether the signature is good is another question: it is asked only where the payload is wrong. */
+export function decodeBulkSeal(bytes: Buffer): BulkSeal {
+  return {
+    digest: parseDigest(bytes.toString("hex", 0, 32)),
+    sentMs: Number(bytes.readBigUInt64BE(32)),
+    signature: Buffer.from(bytes.subarray(40, BULK_SEAL_BYTES)),
+  };
 }

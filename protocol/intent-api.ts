@@ -3,6 +3,7 @@
  * them on each endpoint. Objects are those of intent.ts. A release may add fields, never rename.
  */
 import { Type, type Static } from "typebox";
+import { DryRunSchema, InstantSchema } from "./field-schemas.ts";
 import {
   EndpointNameSchema,
   PackageNameSchema,
@@ -24,9 +25,7 @@ import { OutcomeSchema } from "./outcome.ts";
 import { JobStateSchema } from "./report.ts";
 
 const closed = { additionalProperties: false } as const;
-const InstantSchema = Type.String({ maxLength: 30 });
 const PackageText = Type.String({ minLength: 3, maxLength: 200 });
-const isDryRun = Type.Optional(Type.Boolean());
 
 export const IntentKindSchema = Type.Enum([
   "endpointGroup",
@@ -41,7 +40,10 @@ export type IntentKind = Static<typeof IntentKindSchema>;
 
 /** One object that a call changes or, as a dry run, would change. */
 export const IntentChangeSchema = Type.Object({
-  kind: Type.Union([IntentKindSchema, Type.Enum(["deployment", "package", "jobs"])]),
+  kind: Type.Union([
+    IntentKindSchema,
+    Type.Enum(["deployment", "package", "jobs", "site", "token", "endpoint"]),
+  ]),
   /** An assignment is named `packageGroup x endpointGroup`. */
   name: Type.String(),
   change: Type.Enum(["create", "update", "delete", "none"]),
@@ -62,7 +64,7 @@ export const parseChangesAnswer = parserOf("the answer", ChangesAnswerSchema);
 export const ApplyInputSchema = Type.Object(
   {
     intent: IntentFileSchema,
-    isDryRun,
+    isDryRun: DryRunSchema,
     /** Also deletes what the file does not name, kind by kind that it has. */
     isPruning: Type.Optional(Type.Boolean()),
   },
@@ -72,7 +74,11 @@ export type ApplyInput = Static<typeof ApplyInputSchema>;
 
 /** POST /v1/intent/remove */
 export const RemoveInputSchema = Type.Object(
-  { kind: IntentKindSchema, name: Type.String({ minLength: 1, maxLength: 140 }), isDryRun },
+  {
+    kind: IntentKindSchema,
+    name: Type.String({ minLength: 1, maxLength: 140 }),
+    isDryRun: DryRunSchema,
+  },
   closed,
 );
 export type RemoveInput = Static<typeof RemoveInputSchema>;
@@ -83,7 +89,7 @@ export const PauseInputSchema = Type.Object(
     kind: Type.Enum(["assignment", "rule", "container", "rollout", "deployment"]),
     name: Type.String({ minLength: 1, maxLength: 140 }),
     isPaused: Type.Boolean(),
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -95,7 +101,7 @@ export const MembersInputSchema = Type.Object(
     group: IntentNameSchema,
     add: Type.Optional(Type.Array(EndpointNameSchema, { maxItems: 100_000 })),
     remove: Type.Optional(Type.Array(EndpointNameSchema, { maxItems: 100_000 })),
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -137,7 +143,7 @@ export const CellInputSchema = Type.Object(
     packageGroup: IntentNameSchema,
     endpointGroup: IntentNameSchema,
     isAssigned: Type.Boolean(),
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -202,7 +208,7 @@ export const AssistInputSchema = Type.Object(
     packageGroups: Type.Optional(Type.Array(IntentNameSchema, { maxItems: 100 })),
     operation: Type.Optional(OperationSchema),
     force: Type.Optional(Type.Boolean()),
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -217,7 +223,10 @@ export type Draft = Static<typeof DraftSchema>;
 export const parseDraft = parserOf("the draft", DraftSchema);
 
 /** PUT /v1/containers/{name}: all pending jobs follow (OCO-2). */
-export const ScheduleInputSchema = Type.Object({ schedule: ScheduleSchema, isDryRun }, closed);
+export const ScheduleInputSchema = Type.Object(
+  { schedule: ScheduleSchema, isDryRun: DryRunSchema },
+  closed,
+);
 
 /** GET /v1/rules, GET /v1/rules/{name} */
 export const RuleViewSchema = Type.Object({
@@ -237,7 +246,7 @@ export const parseRules = parserOf("the rules", Type.Array(RuleViewSchema));
 export const parseRuleDetail = parserOf("the rule", RuleDetailSchema);
 /** POST /v1/rules/{name} */
 export const RuleActionSchema = Type.Object(
-  { action: Type.Enum(["enable", "disable", "reevaluate"]), isDryRun },
+  { action: Type.Enum(["enable", "disable", "reevaluate"]), isDryRun: DryRunSchema },
   closed,
 );
 export type RuleAction = Static<typeof RuleActionSchema>;
@@ -262,7 +271,7 @@ export const parseRollouts = parserOf("the rollouts", Type.Array(RolloutViewSche
 export const parseRolloutView = parserOf("the rollout", RolloutViewSchema);
 /** POST /v1/rollouts/{name} */
 export const RolloutActionSchema = Type.Object(
-  { action: Type.Enum(["stop", "resume"]), isDryRun },
+  { action: Type.Enum(["stop", "resume"]), isDryRun: DryRunSchema },
   closed,
 );
 export type RolloutAction = Static<typeof RolloutActionSchema>;
@@ -275,7 +284,7 @@ export const RetryInputSchema = Type.Object(
     site: Type.Optional(SiteNameSchema),
     name: Type.Optional(PackageNameSchema),
     container: Type.Optional(IntentNameSchema),
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -303,7 +312,7 @@ export type DeploymentView = Static<typeof DeploymentViewSchema>;
 export const parseDeployments = parserOf("the deployments", Type.Array(DeploymentViewSchema));
 /** POST /v1/deployments/cancel */
 export const CancelInputSchema = Type.Object(
-  { id: Type.String({ maxLength: 64 }), isDryRun },
+  { id: Type.String({ maxLength: 64 }), isDryRun: DryRunSchema },
   closed,
 );
 export type CancelInput = Static<typeof CancelInputSchema>;

@@ -2,10 +2,11 @@
  * Leases: nobody uses a site's WAN line without one (distribution 3.2). One lease covers one fragment
  * for one holder; the origin grants it, and serves only the bearer of its token.
  */
-import { createHmac, timingSafeEqual } from "node:crypto";
+import { createHmac, sign, timingSafeEqual, type KeyObject } from "node:crypto";
 import { Type, type Static } from "typebox";
 import { DigestSchema, EndpointIdSchema, type Digest, type EndpointId } from "./ids.ts";
 import { parserOf } from "./json.ts";
+import { PLAIN_TOLD_MAX_COUNT, PlainFetchSchema } from "./plain-origin.ts";
 
 const closed = { additionalProperties: false } as const;
 const Index = Type.Integer({ minimum: 0, maximum: 4_300_000 });
@@ -28,8 +29,8 @@ export const LeaseRequestSchema = Type.Object(
     /** Leases given back unused. */
     release: Type.Array(Index, { maxItems: LEASE_MAX_FRAGMENTS }),
     force: Type.Optional(ForceReasonSchema),
-    /** Leased ones that were fetched from a plain HTTPS origin, where the gate does not see the bytes. */
-    done: Type.Optional(Type.Array(Index, { maxItems: LEASE_MAX_FRAGMENTS })),
+    /** What became of leased ones at plain HTTPS origins, where the gate does not see the bytes. */
+    plain: Type.Optional(Type.Array(PlainFetchSchema, { maxItems: PLAIN_TOLD_MAX_COUNT })),
     /** What was sent to this endpoint is no longer there: nobody is to be sent to it for a fragment. */
     isGone: Type.Optional(Type.Boolean()),
   },
@@ -58,6 +59,8 @@ export const LeaseAnswerSchema = Type.Object(
       Type.Object({ index: Index, holder: EndpointIdSchema, isServed: Type.Boolean() }, closed),
       { maxItems: LEASE_MAX_FRAGMENTS },
     ),
+    /** Of `plain`, what the gate knows no grant of: it may have been started anew, and gives it to others. */
+    lapsed: Type.Optional(Type.Array(Index, { maxItems: PLAIN_TOLD_MAX_COUNT })),
     /** The site's line carries packages in the background: whoever fetches measures it meanwhile. */
     isBackground: Type.Optional(Type.Boolean()),
     /** Endpoints of the site that hold leases now, the asker included: they share the line. */
@@ -77,8 +80,14 @@ export const parseLeaseAnswer = parserOf("the lease answer", LeaseAnswerSchema);
 export const LEASE_TOKEN_LIFE_MS = 600_000;
 
 /**
- * Token of one lease: `expiresMs.holder.mac`. The mac covers the fragment, so any HTTPS edge that knows
- * the secret can check it without asking the coordinator.
+ * A lease lives for at least so long after the gate heard of its holder. Whoever shows a token where the gate
+ * is not asked may do so within this time only.
+ */
+export const LEASE_QUIET_MS = 5000;
+
+/**
+ * Token of one lease: `expiresMs.holder.mac`, all that the coordinator itself looks at. Where plain origins
+ * are in use a signature follows, see `signedLeaseToken`.
  */
 export function leaseToken(
   secret: Uint8Array,
@@ -87,6 +96,17 @@ export function leaseToken(
   expiresMs: number,
 ): string {
   return `${expiresMs}.${holder}.${macOf(secret, digest, holder, String(expiresMs))}`;
+}
+
+/**
+ * `expiresMs.holder.mac.signature`: the Ed25519 signature, in base64url, of the four lines `lease`, digest of
+ * the fragment, holder, expiresMs, joined by line feeds. Any HTTPS edge checks it with the fleet's public
+ * token key, without asking the coordinator and without being able to make tokens.
+ */
+export function signedLeaseToken(token: string, digest: Digest, key: KeyObject): string {
+  const [expiresMs = "", holder = ""] = token.split(".");
+  const signature = sign(null, Buffer.from(leaseText(digest, holder, expiresMs)), key);
+  return `${token}.${signature.toString("base64url")}`;
 }
 
 /** The holder, or undefined where the token is not for this fragment or has expired. */
@@ -104,6 +124,10 @@ export function leaseTokenHolder(
 }
 
 function macOf(secret: Uint8Array, digest: string, holder: string, expiresMs: string): string {
-  const text = `lease\n${digest}\n${holder}\n${expiresMs}`;
+  const text = leaseText(digest, holder, expiresMs);
   return createHmac("sha256", secret).update(text).digest("base64url").slice(0, 22);
+}
+
+function leaseText(digest: string, holder: string, expiresMs: string): string {
+  return `lease\n${digest}\n${holder}\n${expiresMs}`;
 }

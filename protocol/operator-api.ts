@@ -4,6 +4,7 @@
  */
 import { Type, type Static } from "typebox";
 import { CacheUseSchema, SourceBytesSchema } from "./check-in.ts";
+import { DryRunSchema, InstantSchema, MetadataTextSchema } from "./field-schemas.ts";
 import {
   DigestSchema,
   EndpointIdSchema,
@@ -19,13 +20,14 @@ import { OutcomeSchema } from "./outcome.ts";
 import { SharingSchema, StatusLineSchema, WanBytesSchema, WastedBytesSchema } from "./traffic.ts";
 
 const closed = { additionalProperties: false } as const;
-/** ISO 8601 UTC. */
-const InstantSchema = Type.String({ maxLength: 30 });
-const MetadataText = Type.String({ minLength: 2, maxLength: 262_144 });
-const BinFiles = Type.Record(Type.String({ pattern: "^bin-[0-9a-f]{2}\\.json$" }), MetadataText, {
-  ...closed,
-  maxProperties: 256,
-});
+const BinFiles = Type.Record(
+  Type.String({ pattern: "^bin-[0-9a-f]{2}\\.json$" }),
+  MetadataTextSchema,
+  {
+    ...closed,
+    maxProperties: 256,
+  },
+);
 
 /** Body of every answer that is not 2xx. */
 export const ApiErrorSchema = Type.Object({
@@ -48,6 +50,12 @@ export const SiteInputSchema = Type.Object(
   closed,
 );
 export type SiteInput = Static<typeof SiteInputSchema>;
+/** POST /v1/sites; a dry run of this and of the calls below answers with a ChangesAnswer. */
+export const SiteCallSchema = Type.Object(
+  { ...SiteInputSchema.properties, isDryRun: DryRunSchema },
+  closed,
+);
+export type SiteCall = Static<typeof SiteCallSchema>;
 
 /** POST /v1/tokens */
 export const TokenInputSchema = Type.Object(
@@ -55,6 +63,7 @@ export const TokenInputSchema = Type.Object(
     site: SiteNameSchema,
     uses: Type.Integer({ minimum: 1, maximum: 500 }),
     ttlSec: Type.Integer({ minimum: 60, maximum: 30 * 86_400 }),
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -71,7 +80,10 @@ export type TokenAnswer = Static<typeof TokenAnswerSchema>;
 export const parseTokenAnswer = parserOf("the token answer", TokenAnswerSchema);
 
 /** PUT /v1/endpoints/{name or id}/dp */
-export const DpInputSchema = Type.Object({ isEnabled: Type.Boolean() }, closed);
+export const DpInputSchema = Type.Object(
+  { isEnabled: Type.Boolean(), isDryRun: DryRunSchema },
+  closed,
+);
 export type DpInput = Static<typeof DpInputSchema>;
 
 /** POST /v1/fragments/missing: which of these the coordinator does not hold. */
@@ -86,11 +98,11 @@ export const parseMissingAnswer = parserOf("the answer", MissingAnswerSchema);
 export const PublishingSchema = Type.Object({
   fleet: Type.String(),
   /** Newest root.json of the catalog. */
-  root: MetadataText,
-  targets: MetadataText,
+  root: MetadataTextSchema,
+  targets: MetadataTextSchema,
   bin: Type.String({ pattern: "^bin-[0-9a-f]{2}$" }),
   /** Absent while the bin has no target. */
-  binMetadata: Type.Optional(MetadataText),
+  binMetadata: Type.Optional(MetadataTextSchema),
 });
 export type Publishing = Static<typeof PublishingSchema>;
 export const parsePublishing = parserOf("the publishing answer", PublishingSchema);
@@ -99,8 +111,8 @@ export const parsePublishing = parserOf("the publishing answer", PublishingSchem
 export const RenewalSchema = Type.Object({
   fleet: Type.String(),
   /** Newest root.json of the catalog. */
-  root: MetadataText,
-  targets: MetadataText,
+  root: MetadataTextSchema,
+  targets: MetadataTextSchema,
   bins: BinFiles,
   /** When the first of them expires. */
   expiresAt: InstantSchema,
@@ -109,7 +121,10 @@ export type Renewal = Static<typeof RenewalSchema>;
 export const parseRenewal = parserOf("the renewal answer", RenewalSchema);
 
 /** POST /v1/catalog/renewal: the same content, each file one version further. */
-export const RenewalInputSchema = Type.Object({ targets: MetadataText, bins: BinFiles }, closed);
+export const RenewalInputSchema = Type.Object(
+  { targets: MetadataTextSchema, bins: BinFiles },
+  closed,
+);
 export type RenewalInput = Static<typeof RenewalInputSchema>;
 export const RenewalAnswerSchema = Type.Object({
   expiresAt: InstantSchema,
@@ -124,7 +139,7 @@ export const PackageInputSchema = Type.Object(
     /** The manifest's exact bytes, as text. */
     manifest: Type.String({ minLength: 2, maxLength: 1024 * 1024 }),
     bin: Type.String({ pattern: "^bin-[0-9a-f]{2}$" }),
-    binMetadata: MetadataText,
+    binMetadata: MetadataTextSchema,
   },
   closed,
 );
@@ -149,11 +164,12 @@ export const parsePackageAnswer = parserOf("the package answer", PackageAnswerSc
 export const PackageListSchema = Type.Object({ packages: Type.Array(PackageAnswerSchema) });
 export const parsePackageList = parserOf("the list of packages", PackageListSchema);
 
-/** POST /v1/packages/activate */
-export const PackageRefSchema = Type.Object(
-  { name: PackageNameSchema, version: PackageVersionSchema },
+/** POST /v1/packages/activate and /v1/packages/deactivate */
+export const ActivationInputSchema = Type.Object(
+  { name: PackageNameSchema, version: PackageVersionSchema, isDryRun: DryRunSchema },
   closed,
 );
+export type ActivationInput = Static<typeof ActivationInputSchema>;
 
 /** POST /v1/deployments */
 export const DeployTargetSchema = Type.Union([
@@ -171,7 +187,7 @@ export const DeploymentInputSchema = Type.Object(
     version: PackageVersionSchema,
     target: DeployTargetSchema,
     /** Only says whom it would reach. */
-    isDryRun: Type.Optional(Type.Boolean()),
+    isDryRun: DryRunSchema,
   },
   closed,
 );

@@ -3,6 +3,7 @@
  * done to it by hand. A release may add fields, never rename.
  */
 import { Type, type Static } from "typebox";
+import { DryRunSchema, InstantSchema } from "./field-schemas.ts";
 import {
   DigestSchema,
   EndpointIdSchema,
@@ -18,8 +19,6 @@ import { ActionSetSchema, PackageRulesSchema } from "./package-rules.ts";
 import { DetectedSoftwareSchema, JobStateSchema, RunReportSchema } from "./report.ts";
 
 const closed = { additionalProperties: false } as const;
-const InstantSchema = Type.String({ maxLength: 30 });
-const isDryRun = Type.Optional(Type.Boolean());
 
 const InstalledSchema = Type.Object({
   name: PackageNameSchema,
@@ -50,7 +49,7 @@ export const ForgetInputSchema = Type.Object(
     endpoint: EndpointNameSchema,
     name: PackageNameSchema,
     version: PackageVersionSchema,
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -135,7 +134,7 @@ export const PackageDeleteInputSchema = Type.Object(
     name: PackageNameSchema,
     version: PackageVersionSchema,
     isForced: Type.Optional(Type.Boolean()),
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );
@@ -156,7 +155,7 @@ export const ReplaceInputSchema = Type.Object(
     to: PackageVersionSchema,
     /** Absent: every package group that has it. */
     packageGroups: Type.Optional(Type.Array(IntentNameSchema, { maxItems: 1000 })),
-    isDryRun,
+    isDryRun: DryRunSchema,
   },
   closed,
 );

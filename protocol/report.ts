@@ -3,6 +3,8 @@
  */
 import { Type, type Static } from "typebox";
 import { EnvelopeSchema } from "./dsse.ts";
+import { FragmentProofSchema } from "./fragment-proof.ts";
+import { TimeMsSchema } from "./field-schemas.ts";
 import {
   DigestSchema,
   EndpointIdSchema,
@@ -15,7 +17,6 @@ import { SourceBytesSchema } from "./check-in.ts";
 import { OutcomeSchema } from "./outcome.ts";
 
 const closed = { additionalProperties: false } as const;
-const TimeMs = Type.Integer({ minimum: 0, maximum: Number.MAX_SAFE_INTEGER });
 const ReportId = Type.String({ pattern: "^[0-9A-Za-z-]{1,80}$" });
 
 /** The states of a job (glossary). */
@@ -71,12 +72,12 @@ export const JobReportSchema = Type.Object(
     reason: Type.Optional(Type.String({ maxLength: 2000 })),
     /** Last part of the command's output, as untrusted text. */
     output: Type.Optional(Type.String({ maxLength: 8192 })),
-    atMs: TimeMs,
+    atMs: TimeMsSchema,
     trace: Type.Array(
       Type.Object(
         {
           step: TraceStepSchema,
-          atMs: TimeMs,
+          atMs: TimeMsSchema,
           detail: Type.Optional(Type.String({ maxLength: 200 })),
         },
         closed,
@@ -105,7 +106,9 @@ export const RefusalReportSchema = Type.Object(
     /** The peer that is accused, where there is one. */
     accused: Type.Optional(EndpointIdSchema),
     fragment: Type.Optional(DigestSchema),
-    atMs: TimeMs,
+    /** What the accused signed, where that alone convicts it. */
+    proof: Type.Optional(FragmentProofSchema),
+    atMs: TimeMsSchema,
   },
   closed,
 );
@@ -128,7 +131,7 @@ export const ScanReportSchema = Type.Object(
     kind: Type.Literal("scan"),
     id: ReportId,
     endpoint: EndpointIdSchema,
-    atMs: TimeMs,
+    atMs: TimeMsSchema,
     /** The first part; `isCut` where there was more. */
     software: Type.Array(DetectedSoftwareSchema, { maxItems: 2000 }),
     isCut: Type.Boolean(),
@@ -143,12 +146,12 @@ export const RunReportSchema = Type.Object(
     kind: Type.Literal("run"),
     id: ReportId,
     endpoint: EndpointIdSchema,
-    startedMs: TimeMs,
-    endedMs: TimeMs,
+    startedMs: TimeMsSchema,
+    endedMs: TimeMsSchema,
     entries: Type.Array(
       Type.Object(
         {
-          atMs: TimeMs,
+          atMs: TimeMsSchema,
           step: Type.Enum(["scan", "wishlist", "action", "log", "rescan"]),
           /** `acme/app@1.2.3`, for actions. */
           package: Type.Optional(Type.String({ maxLength: 200 })),

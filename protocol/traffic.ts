@@ -3,6 +3,7 @@
  * and the account of every byte (distribution 5.4, 5.6).
  */
 import { Type, type Static } from "typebox";
+import { DryRunSchema, InstantSchema } from "./field-schemas.ts";
 import {
   DigestSchema,
   EndpointNameSchema,
@@ -36,6 +37,11 @@ export const SitePolicySchema = Type.Object(
 export type SitePolicy = Static<typeof SitePolicySchema>;
 
 /** PUT /v1/sites/{site}/policy replaces the whole policy; an empty one removes all limits. */
+export const SitePolicyCallSchema = Type.Object(
+  { ...SitePolicySchema.properties, isDryRun: DryRunSchema },
+  closed,
+);
+export type SitePolicyCall = Static<typeof SitePolicyCallSchema>;
 export const SitePolicyAnswerSchema = Type.Object({
   site: SiteNameSchema,
   policy: SitePolicySchema,
@@ -139,8 +145,10 @@ export const TrafficSchema = Type.Object({
       package: PackageNameSchema,
       version: PackageVersionSchema,
       manifest: DigestSchema,
-      /** Over the site's line, as the coordinator sent them, by reason. */
+      /** Over the site's line, by reason, as the coordinator sent them or was told of plain origins. */
       wan: WanBytesSchema,
+      /** Of `wan`, what plain HTTPS origins sent, as the endpoints tell; absent: nothing. */
+      plainBytes: Type.Optional(Count),
       /** Once the package, where anything of it crossed the line. */
       expectedBytes: Count,
       /** All of `wan` ÷ `expectedBytes`; 0 while nothing crossed. */
@@ -172,7 +180,7 @@ export const StatusLineSchema = Type.Object({
   /** Whether transfers may begin now. */
   isOpen: Type.Boolean(),
   /** When that changes next, where hours are set. */
-  changesAt: Type.Optional(Type.String({ maxLength: 30 })),
+  changesAt: Type.Optional(InstantSchema),
   /** Rate in force while packages give way to other traffic; absent while nothing is on its way. */
   rateBytesPerSec: Type.Optional(Count),
   /** What a packet waits on the line now, by the last measurement. */

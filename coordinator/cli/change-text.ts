@@ -20,6 +20,9 @@ const WORDS: Readonly<Record<IntentChange["kind"], string>> = {
   deployment: "deployment",
   package: "package",
   jobs: "jobs",
+  site: "site",
+  token: "join token",
+  endpoint: "endpoint",
 };
 
 export function changesText({ isDryRun, changes }: ChangesAnswer): string {

@@ -8,46 +8,42 @@ import {
   type PackageTree,
 } from "../../protocol/page-api.ts";
 import { packageRefText, parsePackageRef, parsePackageVersion } from "../../protocol/ids.ts";
+import type { Parse } from "../../protocol/json.ts";
 import { parsePackageAnswer } from "../../protocol/operator-api.ts";
 import type { Action } from "../../protocol/package-action.ts";
 import { dryRunField, printChanges } from "./change-text.ts";
 import type { ChangingOptions } from "./group.ts";
+import { rehearse } from "./dry-run.ts";
 import { openClient, type OperatorOptions } from "./operator.ts";
 import { bytesText, countText } from "./quantities.ts";
 import { printResult, type Session } from "./terminal.ts";
 
-export async function showPackage(
-  refText: string,
-  options: OperatorOptions,
-  session: Session,
-): Promise<void> {
-  const ref = packageRefText(parsePackageRef(refText));
-  await using client = await openClient(options, session);
-  const path = `/v1/packages/show?package=${encodeURIComponent(ref)}`;
-  const detail = await client.ask(path, parsePackageDetail);
-  printResult(session.terminal, options.json, detail, detailText(detail));
-}
+export const showPackage = packagePage("show", parsePackageDetail, detailText);
+export const showTree = packagePage("tree", parsePackageTree, treeText);
 
-export async function showTree(
-  refText: string,
-  options: OperatorOptions,
-  session: Session,
-): Promise<void> {
-  const ref = packageRefText(parsePackageRef(refText));
-  await using client = await openClient(options, session);
-  const path = `/v1/packages/tree?package=${encodeURIComponent(ref)}`;
-  const tree = await client.ask(path, parsePackageTree);
-  printResult(session.terminal, options.json, tree, treeText(tree));
+/** A verb that asks for one page of one package and prints it. */
+function packagePage<T>(page: string, parse: Parse<T>, textOf: (answer: T) => string) {
+  return async (refText: string, options: OperatorOptions, session: Session): Promise<void> => {
+    const ref = packageRefText(parsePackageRef(refText));
+    await using client = await openClient(options, session);
+    const path = `/v1/packages/${page}?package=${encodeURIComponent(ref)}`;
+    const answer = await client.ask(path, parse);
+    printResult(session.terminal, options.json, answer, textOf(answer));
+  };
 }
 
 export async function deactivate(
   refText: string,
-  options: OperatorOptions,
+  options: ChangingOptions,
   session: Session,
 ): Promise<void> {
   const ref = parsePackageRef(refText);
+  const path = "/v1/packages/deactivate";
   await using client = await openClient(options, session);
-  const answer = await client.tell("POST", "/v1/packages/deactivate", ref, parsePackageAnswer);
+  if (options.dryRun === true) {
+    return await rehearse(client, { method: "POST", path, json: ref }, options, session);
+  }
+  const answer = await client.tell("POST", path, ref, parsePackageAnswer);
   const shown = packageRefText(ref);
   const text = `${shown} is not active any more: nothing of it is handed out\n`;
   printResult(session.terminal, options.json, answer, text);

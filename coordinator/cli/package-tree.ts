@@ -2,6 +2,7 @@
 import { Option, type Command } from "commander";
 import { PACKAGE_LEVEL_DEFAULT } from "../../protocol/limits.ts";
 import { parseDurationWithin, parseExitCodes, parseWhole } from "./arguments.ts";
+import type { ChangingOptions } from "./group.ts";
 import type { OperatorOptions } from "./operator.ts";
 import type { DeleteOptions, ReplaceOptions } from "./package-page.ts";
 import { addRuleOptions } from "./package-rule-options.ts";
@@ -12,18 +13,18 @@ import { changingVerb, group, listed, operatorVerb } from "./verb.ts";
 export function addPackageCommands(program: Command, session: Session): void {
   const packages = group(program, "package", "publish, activate and list packages");
   addPublishCommand(packages, session);
-  operatorVerb(packages, "activate <package@version>", "let it be deployed", [
+  changingVerb(packages, "activate <package@version>", "let it be deployed", [
     "branchline package activate acme/app@1.2.3",
-    "branchline package activate acme/app@1.2.3 --json",
-    "branchline package activate acme/app@1.2.3 --data /srv/branchline",
-  ]).action(async (ref: string, options: OperatorOptions) =>
+    "branchline package activate acme/app@1.2.3 --dry-run",
+    "branchline package activate acme/app@1.2.3 --json --data /srv/branchline",
+  ]).action(async (ref: string, options: ChangingOptions) =>
     (await import("./package.ts")).activatePackage(ref, options, session),
   );
-  operatorVerb(packages, "deactivate <package@version>", "hand out nothing more of it", [
+  changingVerb(packages, "deactivate <package@version>", "hand out nothing more of it", [
     "branchline package deactivate acme/app@1.2.3",
-    "branchline package deactivate acme/app@1.2.3 --json",
-    "branchline package deactivate acme/app@1.2.3 --data /srv/branchline",
-  ]).action(async (ref: string, options: OperatorOptions) =>
+    "branchline package deactivate acme/app@1.2.3 --dry-run",
+    "branchline package deactivate acme/app@1.2.3 --json --data /srv/branchline",
+  ]).action(async (ref: string, options: ChangingOptions) =>
     (await import("./package-page.ts")).deactivate(ref, options, session),
   );
   addPageCommands(packages, session);

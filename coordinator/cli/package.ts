@@ -1,5 +1,7 @@
 /** `package activate` and `package list`. */
 import { packageRefText, parsePackageRef } from "../../protocol/ids.ts";
+import { rehearse } from "./dry-run.ts";
+import type { ChangingOptions } from "./group.ts";
 import { openClient, type OperatorOptions } from "./operator.ts";
 import { bytesText } from "./quantities.ts";
 import { tableText } from "./table.ts";
@@ -7,11 +9,15 @@ import { printResult, type Session } from "./terminal.ts";
 
 export async function activatePackage(
   refText: string,
-  options: OperatorOptions,
+  options: ChangingOptions,
   session: Session,
 ): Promise<void> {
   const ref = parsePackageRef(refText);
   await using client = await openClient(options, session);
+  if (options.dryRun === true) {
+    const call = { method: "POST", path: "/v1/packages/activate", json: ref } as const;
+    return await rehearse(client, call, options, session);
+  }
   await client.activatePackage(ref);
   const shown = packageRefText(ref);
   printResult(

@@ -15,6 +15,7 @@ export interface CoordinatorOptions {
   readonly keepSucceeded?: number;
   readonly keepFailed?: number;
   readonly wakeExpiry?: number;
+  readonly offlineAfter?: number;
   readonly json?: boolean;
 }
 
@@ -37,12 +38,13 @@ export async function coordinator(options: CoordinatorOptions, session: Session)
 
 function intentSettings(options: CoordinatorOptions): IntentSettings {
   const { kept, wake } = INTENT_SETTINGS_DEFAULT;
+  const { wakeExpiry = wake.expiryMs, offlineAfter = wake.offlineAfterMs } = options;
   return {
     kept: {
       succeededMs: options.keepSucceeded ?? kept.succeededMs,
       failedMs: options.keepFailed ?? kept.failedMs,
     },
-    wake: { ...wake, expiryMs: options.wakeExpiry ?? wake.expiryMs },
+    wake: { expiryMs: wakeExpiry, offlineAfterMs: offlineAfter },
   };
 }
 

@@ -2,11 +2,13 @@
 import { DeployError } from "../../protocol/errors.ts";
 import { parseSiteName } from "../../protocol/ids.ts";
 import type { SitePolicy } from "../../protocol/traffic.ts";
-import { openClient, type OperatorOptions } from "./operator.ts";
+import { rehearse } from "./dry-run.ts";
+import type { ChangingOptions } from "./group.ts";
+import { openClient } from "./operator.ts";
 import { rateText } from "./rates.ts";
 import { printResult, type Session } from "./terminal.ts";
 
-export interface LimitOptions extends OperatorOptions {
+export interface LimitOptions extends ChangingOptions {
   /** Rates in bytes per second. */
   readonly down?: number;
   readonly peerUpload?: number;
@@ -29,6 +31,10 @@ export async function limitSite(
   const known = options.clear === true ? {} : (await client.sitePolicy(name)).policy;
   const isChange = options.clear === true || Object.keys(change).length > 0;
   const wanted = { ...known, ...change };
+  if (options.dryRun === true) {
+    const path = `/v1/sites/${encodeURIComponent(name)}/policy`;
+    return await rehearse(client, { method: "PUT", path, json: wanted }, options, session);
+  }
   const { policy } = isChange ? await client.setSitePolicy(name, wanted) : { policy: wanted };
   const text = `site ${name}: ${policyText(policy)}\n`;
   printResult(session.terminal, options.json, { site: name, policy }, text);

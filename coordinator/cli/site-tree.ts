@@ -2,11 +2,12 @@
 import type { Command } from "commander";
 import type { Criterion } from "../../protocol/location.ts";
 import { criterionOf } from "./arguments.ts";
+import type { ChangingOptions } from "./group.ts";
 import type { OperatorOptions } from "./operator.ts";
 import type { Session } from "./terminal.ts";
 import { parseHours, parseRate } from "./rates.ts";
 import type { LimitOptions } from "./site-limit.ts";
-import { group, operatorVerb } from "./verb.ts";
+import { changingVerb, group, operatorVerb } from "./verb.ts";
 
 export function addSiteCommands(program: Command, session: Session): void {
   const site = group(program, "site", "places, and how endpoints are recognised there");
@@ -16,7 +17,7 @@ export function addSiteCommands(program: Command, session: Session): void {
     criteria.push(criterionOf(kind, text));
     return criteria;
   };
-  operatorVerb(site, "create <name>", "make a site; criteria keep their order", [
+  changingVerb(site, "create <name>", "make a site; criteria keep their order", [
     "branchline site create berlin --subnet 10.1.0.0/24",
     "branchline site create paris --subnet 10.2.0.0/24 --subnet 2001:db8:2::/48",
     "branchline site create lab --gateway 10.9.0.1 --host-name 'lab-*' --public-address 203.0.113.7",
@@ -30,7 +31,7 @@ export function addSiteCommands(program: Command, session: Session): void {
     .option("--host-name <pattern>", "its host name fits, * for any text", typed("hostName"))
     .option("--gateway <ip>", "this is its default gateway", typed("gateway"))
     .option("--tenant <name>", "the customer it belongs to (default: default)")
-    .action(async (name: string, options: OperatorOptions) =>
+    .action(async (name: string, options: ChangingOptions) =>
       (await import("./site.ts")).createSite(name, criteria, options, session),
     );
   operatorVerb(site, "list", "list the sites with their criteria", [
@@ -40,10 +41,10 @@ export function addSiteCommands(program: Command, session: Session): void {
   ]).action(async (options: OperatorOptions) =>
     (await import("./site.ts")).listSites(options, session),
   );
-  operatorVerb(site, "limit <name>", "say what packages may use of a site's line", [
+  changingVerb(site, "limit <name>", "say what packages may use of a site's line", [
     "branchline site limit berlin --down 8Mbit --hours 'MON 18:00-23:59,SAT 0:00-23:59'",
     "branchline site limit berlin --background --peer-upload 100Mbit",
-    "branchline site limit berlin --clear --json",
+    "branchline site limit berlin --clear --dry-run --json",
   ])
     .option(
       "--down <rate>",

@@ -2,6 +2,8 @@
 import { parseSiteName } from "../../protocol/ids.ts";
 import type { Criterion } from "../../protocol/location.ts";
 import { DeployError } from "../../protocol/errors.ts";
+import { rehearse } from "./dry-run.ts";
+import type { ChangingOptions } from "./group.ts";
 import { openClient, type OperatorOptions } from "./operator.ts";
 import { countText } from "./quantities.ts";
 import { tableText } from "./table.ts";
@@ -10,7 +12,7 @@ import { printResult, type Session } from "./terminal.ts";
 export async function createSite(
   nameText: string,
   criteria: readonly Criterion[],
-  options: OperatorOptions & { readonly tenant?: string },
+  options: ChangingOptions & { readonly tenant?: string },
   session: Session,
 ): Promise<void> {
   const name = parseSiteName(nameText);
@@ -22,7 +24,12 @@ export async function createSite(
   }
   await using client = await openClient(options, session);
   const tenant = options.tenant === undefined ? {} : { tenant: options.tenant };
-  await client.createSite({ name, criteria: [...criteria], ...tenant });
+  const input = { name, criteria: [...criteria], ...tenant };
+  if (options.dryRun === true) {
+    const call = { method: "POST", path: "/v1/sites", json: input } as const;
+    return await rehearse(client, call, options, session);
+  }
+  await client.createSite(input);
   const text =
     `site ${name} is set, with ${countText(criteria.length, "criterion", "criteria")}\n` +
     `next: branchline token create --site ${name}\n`;

@@ -1,12 +1,14 @@
 /** `token create`: a join token and the command that uses it. */
 import { parseSiteName } from "../../protocol/ids.ts";
 import { ApiClient } from "./api-client.ts";
+import { rehearse } from "./dry-run.ts";
 import { findConnection, type Connection } from "./context.ts";
 import type { OperatorOptions } from "./operator.ts";
 import { countText } from "./quantities.ts";
 import { printResult, type Session } from "./terminal.ts";
 
 export interface TokenOptions extends OperatorOptions {
+  readonly dryRun?: boolean;
   readonly site: string;
   readonly uses: number;
   /** In milliseconds. */
@@ -18,7 +20,12 @@ export async function createToken(options: TokenOptions, session: Session): Prom
   const connection = await findConnection(options, session.environment);
   await using client = new ApiClient(connection, session.signal);
   const ttlSec = Math.round(options.ttl / 1000);
-  const answer = await client.createToken({ site, uses: options.uses, ttlSec });
+  const input = { site, uses: options.uses, ttlSec };
+  if (options.dryRun === true) {
+    const call = { method: "POST", path: "/v1/tokens", json: input } as const;
+    return await rehearse(client, call, options, session);
+  }
+  const answer = await client.createToken(input);
   const { terminal } = session;
   printResult(terminal, options.json, answer, `${answer.token}\n`);
   if (options.json === true) return;

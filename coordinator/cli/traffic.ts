@@ -31,17 +31,24 @@ export async function showTraffic(options: TrafficOptions, session: Session): Pr
 
 export function sitesText({ sites }: Traffic): string {
   if (sites.length === 0) return "nothing was sent yet\n";
+  // Most fleets have no origin but the coordinator.
+  const hasPlain = sites.some(({ plainBytes = 0 }) => plainBytes > 0);
   const rows = sites.map((line) => [
     line.isAway ? `${line.site} (away)` : line.site,
     `${line.package}@${line.version}`,
     line.ratio === 0 ? "-" : line.ratio.toFixed(3),
     ...WAN_REASONS.map((reason) => amountText(line.wan[reason])),
+    ...(hasPlain ? [amountText(line.plainBytes ?? 0)] : []),
     ...sourceCells(line.sources),
     String(line.endpointCount),
   ]);
   const reasons = WAN_REASONS.map((reason) => REASON_HEADINGS[reason]);
+  const plain = hasPlain ? ["HTTPS ORIGINS"] : [];
   const sources = ["LOCAL", "PEERS", "DP", "ORIGIN"];
-  return tableText(["SITE", "PACKAGE", "RATIO", ...reasons, ...sources, "ENDPOINTS"], rows);
+  return tableText(
+    ["SITE", "PACKAGE", "RATIO", ...reasons, ...plain, ...sources, "ENDPOINTS"],
+    rows,
+  );
 }
 
 export function endpointsText({ endpoints }: Traffic): string {

@@ -12,16 +12,18 @@ import {
   parsePin,
   parseWhole,
 } from "./arguments.ts";
+import { addBanCommands } from "./ban-tree.ts";
 import { addCatalogCommands } from "./catalog-tree.ts";
 import type { ContextAddOptions } from "./context-commands.ts";
 import type { DeployOptions } from "./deploy.ts";
 import { addEndpointCommands } from "./endpoint-tree.ts";
+import type { ChangingOptions } from "./group.ts";
 import { addGroupCommands } from "./group-tree.ts";
 import type { InitOptions } from "./init.ts";
 import { addIntentCommands } from "./intent-tree.ts";
 import { addJobCommands } from "./job-tree.ts";
 import { addLaunchCommand, addNodeCommand, type NodePrograms } from "./node-tree.ts";
-import type { OperatorOptions } from "./operator.ts";
+import { addOriginCommands } from "./origin-tree.ts";
 import { addPackageCommands } from "./package-tree.ts";
 import type { CoordinatorOptions } from "./run-coordinator.ts";
 import { addSiteCommands } from "./site-tree.ts";
@@ -29,7 +31,7 @@ import type { StatusOptions } from "./status.ts";
 import type { Session } from "./terminal.ts";
 import type { TokenOptions } from "./token.ts";
 import type { TrafficOptions } from "./traffic.ts";
-import { group, operatorVerb, verb } from "./verb.ts";
+import { changingVerb, group, operatorVerb, verb } from "./verb.ts";
 
 type JsonOption = { readonly json?: boolean };
 /** Options whose default is not shown in milliseconds by the help. */
@@ -50,6 +52,8 @@ export function addCommands(program: Command, session: Session, onNode: NodeProg
   addTokenCommands(program, session);
   addDpCommands(program, session);
   addPackageCommands(program, session);
+  addOriginCommands(program, session);
+  addBanCommands(program, session);
   addCatalogCommands(program, session);
   addDeployCommand(program, session);
   addStatusCommand(program, session);
@@ -106,6 +110,11 @@ function addCoordinatorCommand(program: Command, session: Session): void {
       "who comes up later was not woken, and is not shut down (default: 5m)",
       parseDurationMs("--wake-expiry"),
     )
+    .option(
+      "--offline-after <duration>",
+      "who is silent for so long counts as switched off, and is woken (default: 125s)",
+      parseDurationMs("--offline-after"),
+    )
     .option("--trusted-proxy <cidr>", "believe the forwarded addresses of this proxy", (text) =>
       parseCidr("--trusted-proxy", text),
     )
@@ -116,10 +125,10 @@ function addCoordinatorCommand(program: Command, session: Session): void {
 
 function addTokenCommands(program: Command, session: Session): void {
   const token = group(program, "token", "join tokens for new endpoints");
-  operatorVerb(token, "create", "make a join token and print it once", [
+  changingVerb(token, "create", "make a join token and print it once", [
     "branchline token create --site berlin",
     "branchline token create --site berlin --uses 20 --ttl 7d",
-    "branchline token create --site berlin --json",
+    "branchline token create --site berlin --dry-run --json",
   ])
     .requiredOption("--site <name>", "home site of the endpoints that use it")
     .option("--uses <count>", "how many endpoints may use it", parseWhole("--uses", 1, 500), 1)
@@ -141,11 +150,11 @@ function addDpCommands(program: Command, session: Session): void {
       word === "enable"
         ? "let an endpoint hold everything for its site"
         : "make a distribution point a plain agent again";
-    operatorVerb(dp, `${word} <endpoint>`, summary, [
+    changingVerb(dp, `${word} <endpoint>`, summary, [
       `branchline dp ${word} berlin-nas`,
       `branchline dp ${word} berlin-nas --data /srv/branchline`,
       `branchline dp ${word} berlin-nas --json   # undo: branchline dp ${other} berlin-nas`,
-    ]).action(async (endpoint: string, options: OperatorOptions) =>
+    ]).action(async (endpoint: string, options: ChangingOptions) =>
       (await import("./dp.ts")).setDp(endpoint, word === "enable", options, session),
     );
   }

@@ -108,7 +108,8 @@ class FileReader {
   }
 }
 
-function proven(digest: Digest, bytes: Buffer): Buffer {
+/** The bytes, where they are those of the digest. Throws FRAGMENT_MISMATCH. */
+export function proven(digest: Digest, bytes: Buffer): Buffer {
   if (hash("sha256", bytes, "hex") === digest) return bytes;
   throw new DeployError("FRAGMENT_MISMATCH", { digest });
 }

@@ -13,6 +13,7 @@ import { readJson } from "../../protocol/json.ts";
 import { API_REQUEST_MAX_BYTES } from "../../protocol/limits.ts";
 import { apiError, deployErrorOf, statusOf } from "./api-error.ts";
 import type { App, Caller } from "./app-type.ts";
+import { addBarRoutes } from "./bar-routes.ts";
 import { addCheckInRoute } from "./check-in-route.ts";
 import { addContentRoutes } from "./content-routes.ts";
 import { addEndpointRoutes } from "./endpoint-routes.ts";
@@ -22,6 +23,7 @@ import { addJobRoutes } from "./job-routes.ts";
 import { addJoinRoute } from "./join-route.ts";
 import { addLineRoute } from "./line-route.ts";
 import { addOperatorRoutes } from "./operator-routes.ts";
+import { addOriginRoutes } from "./origin-routes.ts";
 import { addPackageRoutes } from "./package-routes.ts";
 import type { Parts } from "./parts.ts";
 import { addPublishRoutes } from "./publish-routes.ts";
@@ -96,6 +98,8 @@ export async function buildApp(
     addLineRoute,
     addSitePolicyRoutes,
     addTrafficRoute,
+    addOriginRoutes,
+    addBarRoutes,
   ]) {
     add(app, parts);
   }

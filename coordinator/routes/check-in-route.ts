@@ -103,13 +103,18 @@ function opener({ records }: Parts): (envelope: Envelope) => Opened {
 }
 
 /** Places an endpoint again only where its facts or the sites have changed. */
-function placer({ records, presence, sites }: Parts) {
+function placer({ records, presence, sites, standing, now }: Parts) {
   const placedAt = new Map<EndpointId, number>();
   return (
     { facts }: CheckInRequest,
     { id, homeSite }: EndpointRecord,
     publicAddress: string,
   ): SiteName | undefined => {
+    // Nobody of the site deals with it; what it needs it fetches for itself alone.
+    if (standing.isBarred(id, now())) {
+      placedAt.delete(id);
+      return undefined;
+    }
     const revision = records.revision(TABLES.sites);
     const before = presence.get(id);
     const isSame =

@@ -22,15 +22,20 @@ import { parseManifest } from "../../protocol/manifest.ts";
 import type { OpenBlob } from "../store/fragment-folder.ts";
 import type { GatePlace, Grant } from "../store/gate-book.ts";
 import type { LineTransfer } from "../store/line-book.ts";
-import { readContent, type PackageContent } from "../store/package-content.ts";
-import type { GateAnswer } from "../core/line/lease-gate.ts";
+import {
+  digestAt,
+  readContent,
+  standingIndex,
+  type PackageContent,
+} from "../store/package-content.ts";
 import { givesWay, lineWindow } from "../core/line/line-window.ts";
 import { callerOf, type App } from "./app-type.ts";
+import { DP_SEEN_WITHIN_MS, tellGate } from "./gate-events.ts";
 import type { Parts } from "./parts.ts";
+import { hearPlainFetches } from "./plain-fetches.ts";
 import { gateSite, requireAssigned } from "./planning.ts";
 import { ownZone, policyAt } from "./site-policy-routes.ts";
 
-const DP_SEEN_WITHIN_MS = 30_000;
 const CONTENT_CACHE_MAX = 64;
 /** DSCP LE and DF in the byte of the IP header. */
 const LOWER_EFFORT = 0x04;
@@ -58,11 +63,16 @@ export function addContentRoutes(app: App, parts: Parts): void {
     { config, schema: { body: LeaseRequestSchema, response: { 200: LeaseAnswerSchema } } },
     async (request) => {
       const endpoint = callerOf(request);
-      const { wireBytes } = requireAssigned(parts, endpoint, request.body.manifest);
-      const closed = closedLine(parts, endpoint, request.body.manifest, wireBytes);
-      if (closed !== undefined) return closed;
-      const content = await contentOf(parts, contents, request.body.manifest);
-      return answerLeases(parts, endpoint, request.body, content);
+      const { manifest, plain = [] } = request.body;
+      const { wireBytes } = requireAssigned(parts, endpoint, manifest);
+      const content = await contentOf(parts, contents, manifest);
+      // Before anything is granted, and whatever the hours: these bytes have crossed the line.
+      const told = { manifest, plain };
+      const lapsed = await hearPlainFetches(parts, endpoint, content, told);
+      const answer =
+        closedLine(parts, endpoint, manifest, wireBytes) ??
+        answerLeases(parts, endpoint, request.body, content);
+      return { ...answer, ...(lapsed.length === 0 ? {} : { lapsed: [...lapsed] }) };
     },
   );
   addFragmentRoute(app, parts);
@@ -177,7 +187,6 @@ function answerLeases(
       ...(request.most === undefined ? {} : { most: request.most }),
       release: request.release.map((index) => standingIndex(content, index)),
       force: request.force,
-      done: (request.done ?? []).map((index) => standingIndex(content, index)),
       isGone: request.isGone === true,
       dps: parts.sites.activeDps(place.site, nowMs, DP_SEEN_WITHIN_MS),
     },
@@ -185,6 +194,7 @@ function answerLeases(
   );
   const secret = Buffer.from(parts.online.leaseSecret, "hex");
   const policy = policyAt(parts, place.site);
+  const hasPlainOrigins = parts.origins.at(place.site).length > 0;
   return {
     ...(givesWay(policy) ? { isBackground: true } : {}),
     grants: answer.grants.map(({ index }) => {
@@ -192,7 +202,8 @@ function answerLeases(
       const reason = parts.gate.reasonOf(place, index, request.force);
       const expiresMs = nowMs + LEASE_TOKEN_LIFE_MS;
       parts.gate.remember(endpoint, digest, { ...place, index, expiresMs, reason });
-      const token = leaseToken(secret, digest, endpoint, expiresMs);
+      const own = leaseToken(secret, digest, endpoint, expiresMs);
+      const token = hasPlainOrigins ? parts.origins.signed(own, digest) : own;
       return { index: askedAs.get(index) ?? index, digest, token, ttlMs: LEASE_TOKEN_LIFE_MS };
     }),
     leased: answer.leased.map(({ index, ...rest }) => {
@@ -201,19 +212,6 @@ function answerLeases(
     holders: answer.holders,
     retryAfterMs: answer.retryAfterMs,
   };
-}
-
-function standingIndex(content: PackageContent, index: number): number {
-  return content.firstIndex.get(digestAt(content, index)) ?? index;
-}
-
-function digestAt({ digests }: PackageContent, index: number): Digest {
-  const digest = digests[index];
-  if (digest === undefined) {
-    const expected = `an index below ${digests.length}`;
-    throw new DeployError("INPUT_INVALID", { what: `fragment ${index}`, expected });
-  }
-  return digest;
 }
 
 function requireLease(parts: Parts, endpoint: EndpointId, digest: Digest, token: string): Grant {
@@ -244,17 +242,6 @@ function rangeStart(range: string | undefined, sizeBytes: number): number {
     throw new DeployError("INPUT_INVALID", { what: `the range "${range.slice(0, 50)}"`, expected });
   }
   return fromByte;
-}
-
-function tellGate(
-  parts: Parts,
-  endpoint: EndpointId,
-  grant: Grant,
-  type: "begin" | "progress" | "served" | "broken",
-): GateAnswer {
-  const nowMs = parts.now();
-  const dps = parts.sites.activeDps(grant.site, nowMs, DP_SEEN_WITHIN_MS);
-  return parts.gate.send(grant, { type, endpoint, index: grant.index, dps }, nowMs);
 }
 
 interface Transfer {

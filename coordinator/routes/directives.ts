@@ -25,7 +25,7 @@ import type { Parts } from "./parts.ts";
 import { gateSite, planFor, swarmTag, type PlanningParts } from "./planning.ts";
 
 /** What directives are made from and signed with. */
-type DirectiveParts = PlanningParts & Pick<Parts, "online">;
+type DirectiveParts = PlanningParts & Pick<Parts, "online" | "standing">;
 
 export interface CurrentDirective {
   readonly directive: DirectiveRecord;

@@ -6,6 +6,7 @@ import type { CheckInAnswer, CheckInRequest, Roster } from "../../protocol/check
 import type { Envelope } from "../../protocol/dsse.ts";
 import { parseSiteName, type EndpointId } from "../../protocol/ids.ts";
 import { canonicalText } from "../../protocol/json.ts";
+import type { PlainOrigin } from "../../protocol/plain-origin.ts";
 import { digestOf } from "../store/catalog-shelf.ts";
 import { isSharing, type SiteListing, type SiteMember } from "../store/site-book.ts";
 import type { RelayedWake } from "../store/wake-book.ts";
@@ -53,12 +54,14 @@ interface IssuedRoster {
   readonly listing: SiteListing | undefined;
   readonly publicAddress: string;
   readonly wakes: readonly RelayedWake[];
+  readonly origins: readonly PlainOrigin[];
   readonly content: string;
   readonly version: number;
   readonly envelope: Envelope;
 }
 
-export function rosterMaker({ presence, sites, wakes: wakeBook, director }: Parts): Issue {
+export function rosterMaker(parts: Parts): Issue {
+  const { presence, sites, wakes: wakeBook, director } = parts;
   const issued = new Map<EndpointId, IssuedRoster>();
   return ({ held }, { id }, nowMs) => {
     const own = presence.get(id);
@@ -66,25 +69,30 @@ export function rosterMaker({ presence, sites, wakes: wakeBook, director }: Part
     const publicAddress = own?.publicAddress ?? "::";
     const last = issued.get(id);
     const wakes = wakeBook.ofRelay(id, nowMs);
+    const origins = parts.origins.at(own?.site ?? "");
     const isSame =
-      last?.listing === listing && last?.publicAddress === publicAddress && last.wakes === wakes;
+      last?.listing === listing &&
+      last?.publicAddress === publicAddress &&
+      last.wakes === wakes &&
+      last.origins === origins;
     if (last !== undefined && isSame) {
       return last.version === held.roster ? {} : { roster: last.envelope };
     }
     const roster = {
       ...rosterContent(id, publicAddress, listing),
       ...(wakes.length === 0 ? {} : { wakes: [...wakes] }),
+      ...(origins.length === 0 ? {} : { origins: [...origins] }),
     };
     const content = digestOf(canonicalText(roster));
     if (last?.content === content) {
-      issued.set(id, { ...last, listing, publicAddress, wakes });
+      issued.set(id, { ...last, listing, publicAddress, wakes, origins });
       return last.version === held.roster ? {} : { roster: last.envelope };
     }
     // What the endpoint holds counts too: this coordinator may have been started since.
     const newest = Math.max(last?.version ?? 0, held.roster);
     const version = Math.min(newest + 1, Number.MAX_SAFE_INTEGER);
     const envelope = signRoster(director, { ...roster, version });
-    issued.set(id, { listing, publicAddress, wakes, content, version, envelope });
+    issued.set(id, { listing, publicAddress, wakes, origins, content, version, envelope });
     return { roster: envelope };
   };
 }
@@ -116,6 +124,7 @@ function rosterContent(
           ? { endpoint, addresses }
           : { endpoint, addresses, isSharing: false };
       }),
+    ...(listing.barred.length === 0 ? {} : { barred: listing.barred.slice(0, PEERS_MAX) }),
     ...(site.policy === undefined ? {} : { policy: { zone: ownZone(), ...site.policy } }),
   };
 }

@@ -3,20 +3,24 @@
  * endpoint (SE-3, SE-9).
  */
 import { randomBytes } from "node:crypto";
-import { Type } from "typebox";
+import { Type, type Static, type TSchema } from "typebox";
 import { DeployError } from "../../protocol/errors.ts";
 import { packageRefText, type EndpointId } from "../../protocol/ids.ts";
+import { ChangesAnswerSchema, type ChangesAnswer } from "../../protocol/intent-api.ts";
 import { fleetPin, joinTokenText } from "../../protocol/join-token.ts";
 import { checkCriterion } from "../../protocol/location-match.ts";
 import {
   DeploymentAnswerSchema,
   DeploymentInputSchema,
   DpInputSchema,
+  SiteCallSchema,
   SiteInputSchema,
   TokenAnswerSchema,
   TokenInputSchema,
   type DeploymentAnswer,
   type DeploymentInput,
+  type DpInput,
+  type SiteCall,
   type SiteInput,
   type TokenAnswer,
   type TokenInput,
@@ -24,6 +28,7 @@ import {
 import { setRecord } from "../store/records.ts";
 import { TABLES, type DeploymentRecord } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
+import { dryRunAnswer } from "./dry-run.ts";
 import { requireEndpoint } from "./endpoint-views.ts";
 import { notFound } from "./intent-pen.ts";
 import { NO_SITE_PREFIX } from "./memberships.ts";
@@ -32,11 +37,16 @@ import { effectiveSite, isDeployedTo } from "./planning.ts";
 import { joinSecret } from "./session.ts";
 
 const config = { caller: "operator" } as const;
+
+/** The usual answer, or that of a dry run. */
+const orChanges = <T extends TSchema>(answer: T) => Type.Union([answer, ChangesAnswerSchema]);
+
 const DpAnswerSchema = Type.Object({
   endpoint: Type.String(),
   name: Type.String(),
   isEnabled: Type.Boolean(),
 });
+type DpAnswer = Static<typeof DpAnswerSchema>;
 
 export function addOperatorRoutes(app: App, parts: Parts): void {
   const { records } = parts;
@@ -54,12 +64,12 @@ export function addOperatorRoutes(app: App, parts: Parts): void {
   );
   app.post(
     "/v1/sites",
-    { config, schema: { body: SiteInputSchema, response: { 200: SiteInputSchema } } },
+    { config, schema: { body: SiteCallSchema, response: { 200: orChanges(SiteInputSchema) } } },
     async (request) => putSite(parts, request.body),
   );
   app.post(
     "/v1/tokens",
-    { config, schema: { body: TokenInputSchema, response: { 200: TokenAnswerSchema } } },
+    { config, schema: { body: TokenInputSchema, response: { 200: orChanges(TokenAnswerSchema) } } },
     async (request) => makeToken(parts, request.body),
   );
   app.put(
@@ -69,10 +79,10 @@ export function addOperatorRoutes(app: App, parts: Parts): void {
       schema: {
         params: Type.Object({ endpoint: Type.String({ maxLength: 100 }) }),
         body: DpInputSchema,
-        response: { 200: DpAnswerSchema },
+        response: { 200: orChanges(DpAnswerSchema) },
       },
     },
-    async (request) => setDp(parts, request.params.endpoint, request.body.isEnabled),
+    async (request) => setDp(parts, request.params.endpoint, request.body),
   );
   app.post(
     "/v1/deployments",
@@ -82,14 +92,23 @@ export function addOperatorRoutes(app: App, parts: Parts): void {
 }
 
 /** Makes a site, or gives a known one new criteria; its place in the order stays. */
-async function putSite({ records }: Parts, input: SiteInput): Promise<SiteInput> {
+async function putSite(
+  { records }: Parts,
+  { isDryRun = false, ...input }: SiteCall,
+): Promise<SiteInput | ChangesAnswer> {
   for (const criterion of input.criteria) checkCriterion(criterion);
   if (input.name.startsWith(NO_SITE_PREFIX)) {
     const expected = `a name that does not begin with ${NO_SITE_PREFIX}`;
     throw new DeployError("INPUT_INVALID", { what: `the site name "${input.name}"`, expected });
   }
-  return records.change(() => {
+  return records.change<SiteInput | ChangesAnswer>(() => {
     const known = records.get(TABLES.sites, input.name);
+    if (isDryRun) {
+      const { name, criteria, tenant } = { ...known, ...input };
+      const before = known && { criteria: known.criteria, tenant: known.tenant };
+      const result = dryRunAnswer({ kind: "site", name, before, after: { criteria, tenant } });
+      return { changes: [], result };
+    }
     const order = known?.order ?? records.all(TABLES.sites).length;
     const epoch = (known?.epoch ?? 0) + 1;
     const changes = [setRecord(TABLES.sites, input.name, { ...known, ...input, order, epoch })];
@@ -97,9 +116,16 @@ async function putSite({ records }: Parts, input: SiteInput): Promise<SiteInput>
   });
 }
 
-async function makeToken(parts: Parts, { site, uses, ttlSec }: TokenInput): Promise<TokenAnswer> {
+async function makeToken(
+  parts: Parts,
+  { site, uses, ttlSec, isDryRun = false }: TokenInput,
+): Promise<TokenAnswer | ChangesAnswer> {
   const { records, online, fleet, now } = parts;
   if (records.get(TABLES.sites, site) === undefined) throw notFound(`site ${site}`);
+  if (isDryRun) {
+    const after = { uses, ttlSec };
+    return dryRunAnswer({ kind: "token", name: site, before: undefined, after, endpointCount: 0 });
+  }
   const id = randomBytes(8).toString("hex");
   const expiresMs = now() + ttlSec * 1000;
   const secret = joinSecret(online.sessionSecret, id);
@@ -115,11 +141,17 @@ async function makeToken(parts: Parts, { site, uses, ttlSec }: TokenInput): Prom
   }));
 }
 
-async function setDp(parts: Parts, nameOrId: string, isEnabled: boolean) {
+async function setDp(parts: Parts, nameOrId: string, { isEnabled, isDryRun = false }: DpInput) {
   const { records } = parts;
-  return records.change(() => {
+  return records.change<DpAnswer | ChangesAnswer>(() => {
     const record = requireEndpoint(parts, nameOrId);
-    const result = { endpoint: record.id, name: record.name, isEnabled };
+    const { name, isDp } = record;
+    const result = { endpoint: record.id, name, isEnabled };
+    if (isDryRun) {
+      const [before, after] = [{ isDp }, { isDp: isEnabled }];
+      const dry = dryRunAnswer({ kind: "endpoint", name, before, after, endpointCount: 1 });
+      return { changes: [], result: dry };
+    }
     if (record.isDp === isEnabled) return { changes: [], result };
     const site = records.get(TABLES.sites, effectiveSite(parts, record));
     const changes = [

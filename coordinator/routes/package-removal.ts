@@ -21,6 +21,11 @@ export async function deletePackage(
   parts: Parts,
   input: PackageDeleteInput,
 ): Promise<PackageDeleteAnswer> {
+  return parts.contentTurns(async () => deleteInTurn(parts, input));
+}
+
+// A package that is published meanwhile would find its fragments here, and lose them before it has a record.
+async function deleteInTurn(parts: Parts, input: PackageDeleteInput): Promise<PackageDeleteAnswer> {
   const { records, fragments, manifests } = parts;
   const isDryRun = input.isDryRun === true;
   const text = packageRefText(input);

@@ -1,8 +1,8 @@
 /** Packages after they were published: on and off, their page and tree, replaced, deleted. */
 import { Type } from "typebox";
 import { DeployError } from "../../protocol/errors.ts";
-import { packageRefText, type PackageRef } from "../../protocol/ids.ts";
-import { ChangesAnswerSchema } from "../../protocol/intent-api.ts";
+import { packageRefText } from "../../protocol/ids.ts";
+import { ChangesAnswerSchema, type ChangesAnswer } from "../../protocol/intent-api.ts";
 import {
   PackageDeleteAnswerSchema,
   PackageDeleteInputSchema,
@@ -11,8 +11,9 @@ import {
   ReplaceInputSchema,
 } from "../../protocol/page-api.ts";
 import {
+  ActivationInputSchema,
   PackageAnswerSchema,
-  PackageRefSchema,
+  type ActivationInput,
   type PackageAnswer,
 } from "../../protocol/operator-api.ts";
 import { restartEdge } from "../core/plan/restart-edges.ts";
@@ -22,24 +23,25 @@ import { planCatalog } from "../store/plan-catalog.ts";
 import { setRecord } from "../store/records.ts";
 import { TABLES } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
+import { dryRunAnswer } from "./dry-run.ts";
 import { replaceVersion } from "./intent-actions.ts";
 import { deletePackage } from "./package-removal.ts";
 import { packageDetail, packageTree } from "./package-views.ts";
 import type { Parts } from "./parts.ts";
 
 const config = { caller: "operator" } as const;
+const activation = {
+  body: ActivationInputSchema,
+  response: { 200: Type.Union([PackageAnswerSchema, ChangesAnswerSchema]) },
+};
 const querystring = Type.Object({ package: Type.String({ maxLength: 200 }) });
 
 export function addPackageRoutes(app: App, parts: Parts): void {
-  app.post(
-    "/v1/packages/activate",
-    { config, schema: { body: PackageRefSchema, response: { 200: PackageAnswerSchema } } },
-    async (request) => setActive(parts, request.body, true),
+  app.post("/v1/packages/activate", { config, schema: activation }, async (request) =>
+    setActive(parts, request.body, true),
   );
-  app.post(
-    "/v1/packages/deactivate",
-    { config, schema: { body: PackageRefSchema, response: { 200: PackageAnswerSchema } } },
-    async (request) => setActive(parts, request.body, false),
+  app.post("/v1/packages/deactivate", { config, schema: activation }, async (request) =>
+    setActive(parts, request.body, false),
   );
   app.get(
     "/v1/packages/show",
@@ -64,15 +66,24 @@ export function addPackageRoutes(app: App, parts: Parts): void {
   );
 }
 
-async function setActive(parts: Parts, ref: PackageRef, isActive: boolean): Promise<PackageAnswer> {
+async function setActive(
+  parts: Parts,
+  { isDryRun = false, ...ref }: ActivationInput,
+  isActive: boolean,
+): Promise<PackageAnswer | ChangesAnswer> {
   const { records } = parts;
   const text = packageRefText(ref);
-  return records.change(() => {
+  return records.change<PackageAnswer | ChangesAnswer>(() => {
     const known = records.get(TABLES.packages, text);
     if (known === undefined) throw new DeployError("NOT_FOUND", { what: `package ${text}` });
     const catalog = planCatalog(records);
     const planned = catalog.get(ref);
     if (isActive && planned !== undefined) refuseRestarts(parts, planned);
+    if (isDryRun) {
+      const before = { isActive: known.isActive };
+      const result = dryRunAnswer({ kind: "package", name: text, before, after: { isActive } });
+      return { changes: [], result };
+    }
     const changed = { ...known, isActive };
     const changes = known.isActive === isActive ? [] : [setRecord(TABLES.packages, text, changed)];
     return { changes, result: packageAnswer(changed) };

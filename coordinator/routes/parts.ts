@@ -10,10 +10,13 @@ import type { FragmentFolder } from "../store/fragment-folder.ts";
 import type { GateBook } from "../store/gate-book.ts";
 import type { LineBook } from "../store/line-book.ts";
 import type { IntentBook } from "../store/intent-book.ts";
+import type { OriginBook } from "../store/origin-book.ts";
 import type { PlanBook } from "../store/plan-book.ts";
 import type { PresenceBook } from "../store/presence-book.ts";
 import type { Records } from "../store/records.ts";
 import type { SiteBook } from "../store/site-book.ts";
+import type { StandingBook } from "../store/standing-book.ts";
+import type { InTurn } from "../store/turns.ts";
 import type { WakeBook } from "../store/wake-book.ts";
 import type { OnlineKeys } from "../trust/fleet-keys.ts";
 
@@ -26,12 +29,16 @@ export interface Parts {
   readonly wakes: WakeBook;
   readonly settings: IntentSettings;
   readonly sites: SiteBook;
+  readonly standing: StandingBook;
   readonly gate: GateBook;
   readonly lines: LineBook;
+  readonly origins: OriginBook;
   readonly catalog: CatalogShelf;
   readonly fragments: FragmentFolder;
   /** Manifests by the digest of their exact bytes. */
   readonly manifests: FragmentFolder;
+  /** Of what publishes or deletes content: what one has checked another must not take away. */
+  readonly contentTurns: InTurn;
   readonly fleet: Fleet;
   readonly online: OnlineKeys;
   /** The director's key, ready to sign. */

@@ -36,9 +36,13 @@ export function effectiveSite(
   return presence.get(id)?.site ?? homeSite;
 }
 
-/** Its gate: an endpoint at no site counts as a site of its own. */
-export function gateSite({ presence }: Pick<Parts, "presence">, endpoint: EndpointId): string {
-  return presence.get(endpoint)?.site ?? `~${endpoint}`;
+/** Its gate: an endpoint at no site, and one that is barred from it, counts as a site of its own. */
+export function gateSite(
+  { presence, standing, now }: Pick<Parts, "presence" | "standing" | "now">,
+  endpoint: EndpointId,
+): string {
+  const site = standing.isBarred(endpoint, now()) ? undefined : presence.get(endpoint)?.site;
+  return site ?? `~${endpoint}`;
 }
 
 /** What a plan is made from. */

@@ -92,14 +92,22 @@ function addPackageRoutes(app: App, parts: Parts): void {
       bodyLimit: PACKAGE_REQUEST_MAX_BYTES,
       schema: { body: PackageInputSchema, response: { 200: PackageAnswerSchema } },
     },
-    async (request) => publish(parts, request.body),
+    async (request) => publishPackage(parts, request.body),
   );
 }
 
-async function publish(parts: Parts, input: PackageInput): Promise<PackageAnswer> {
-  const { catalog, fragments, manifests, online, records, now } = parts;
+export async function publishPackage(parts: Parts, input: PackageInput): Promise<PackageAnswer> {
   const manifest = parseManifest(readJson("the manifest", input.manifest, MANIFEST_MAX_BYTES));
   checkRules(manifest.name, manifest.rules ?? NO_RULES);
+  return parts.contentTurns(async () => publishInTurn(parts, input, manifest));
+}
+
+async function publishInTurn(
+  parts: Parts,
+  input: PackageInput,
+  manifest: Manifest,
+): Promise<PackageAnswer> {
+  const { catalog, fragments, manifests, online, records, now } = parts;
   await requireContent(fragments, manifest);
   refuseRestarts(parts, plannedOf(manifest));
   const bytes = Buffer.from(input.manifest, "utf8");

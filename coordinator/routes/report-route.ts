@@ -20,6 +20,7 @@ import { setRecord, type RecordChange } from "../store/records.ts";
 import { TABLES } from "../store/tables.ts";
 import { callerOf, type App } from "./app-type.ts";
 import type { Parts } from "./parts.ts";
+import { chargesBy, isProven } from "./proofs.ts";
 import { effectsOf } from "./report-effects.ts";
 import { stepRollouts } from "./rollouts.ts";
 
@@ -38,7 +39,9 @@ export function addReportRoute(app: App, parts: Parts): void {
       const endpoint = callerOf(request);
       const reports = request.body.reports.map((envelope) => openReport(endpoint, envelope));
       // One after the other: two reports of one job in a batch must see each other.
-      for (const report of reports) await storeReport(parts, report);
+      for (const report of reports) {
+        await storeReport(parts, report, await isProven(parts, report));
+      }
       if (reports.some(({ kind }) => kind === "job")) await stepRollouts(parts, true);
       return { stored: reports.map(({ id }) => id) };
     },
@@ -53,7 +56,7 @@ function openReport(endpoint: EndpointId, envelope: Envelope): Report {
   return report;
 }
 
-async function storeReport(parts: Parts, report: Report): Promise<void> {
+async function storeReport(parts: Parts, report: Report, isConvicting: boolean): Promise<void> {
   const { records, now } = parts;
   const key = `${report.endpoint}/${report.id}`;
   await records.change(() => {
@@ -98,6 +101,7 @@ async function storeReport(parts: Parts, report: Report): Promise<void> {
   function refusalChange(refusal: RefusalReport): readonly RecordChange[] {
     const known = records.get(TABLES.refusals, refusal.endpoint) ?? [];
     const kept = [...known, refusal].slice(-REFUSALS_KEPT);
-    return [setRecord(TABLES.refusals, refusal.endpoint, kept)];
+    const stored = setRecord(TABLES.refusals, refusal.endpoint, kept);
+    return [stored, ...chargesBy(parts, refusal, isConvicting)];
   }
 }

@@ -4,17 +4,20 @@
  */
 import { Type } from "typebox";
 import { DeployError } from "../../protocol/errors.ts";
+import { ChangesAnswerSchema, type ChangesAnswer } from "../../protocol/intent-api.ts";
 import { SiteNameSchema, type SiteName } from "../../protocol/ids.ts";
 import { checkTimeZone, parseTimeFrames } from "../../protocol/time-frame.ts";
 import {
   SitePolicyAnswerSchema,
-  SitePolicySchema,
+  SitePolicyCallSchema,
   type SitePolicy,
   type SitePolicyAnswer,
+  type SitePolicyCall,
 } from "../../protocol/traffic.ts";
 import { setRecord } from "../store/records.ts";
 import { TABLES } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
+import { dryRunAnswer } from "./dry-run.ts";
 import type { Parts } from "./parts.ts";
 
 const config = { caller: "operator" } as const;
@@ -35,7 +38,11 @@ export function addSitePolicyRoutes(app: App, parts: Parts): void {
     "/v1/sites/:site/policy",
     {
       config,
-      schema: { params, body: SitePolicySchema, response: { 200: SitePolicyAnswerSchema } },
+      schema: {
+        params,
+        body: SitePolicyCallSchema,
+        response: { 200: Type.Union([SitePolicyAnswerSchema, ChangesAnswerSchema]) },
+      },
     },
     async (request) => setPolicy(parts, request.params.site, request.body),
   );
@@ -57,13 +64,18 @@ export function ownZone(): string {
 async function setPolicy(
   { records }: Parts,
   site: SiteName,
-  policy: SitePolicy,
-): Promise<SitePolicyAnswer> {
+  { isDryRun = false, ...policy }: SitePolicyCall,
+): Promise<SitePolicyAnswer | ChangesAnswer> {
   if (policy.hours !== undefined) parseTimeFrames(policy.hours);
   if (policy.zone !== undefined) checkTimeZone(policy.zone);
-  return records.change(() => {
+  return records.change<SitePolicyAnswer | ChangesAnswer>(() => {
     const known = records.get(TABLES.sites, site);
     if (known === undefined) throw new DeployError("NOT_FOUND", { what: `site ${site}` });
+    if (isDryRun) {
+      const before = known.policy ?? {};
+      const result = dryRunAnswer({ kind: "site", name: site, before, after: policy });
+      return { changes: [], result };
+    }
     return {
       changes: [setRecord(TABLES.sites, site, { ...known, policy })],
       result: { site, policy },

@@ -9,6 +9,7 @@ import { trafficNotices } from "../core/line/traffic.ts";
 import { statusOfFleet, type StatusMember } from "../core/status.ts";
 import { TABLES, type EndpointRecord } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
+import { barNotices } from "./bar-routes.ts";
 import type { Parts } from "./parts.ts";
 import { expiryNotices } from "./renewal-routes.ts";
 import { effectiveSite, planFor } from "./planning.ts";
@@ -31,7 +32,12 @@ export function addStatusRoute(app: App, parts: Parts): void {
         packages: [...records.all(TABLES.packages)].sort((a, b) => a.createdMs - b.createdMs),
         traffic: gate.traffic(),
         lines: statusLines(parts),
-        notices: [...expiryNotices(parts, parts.now()), ...trafficNotices(lineTraffic(parts))],
+        notices: [
+          ...expiryNotices(parts, parts.now()),
+          ...trafficNotices(lineTraffic(parts)),
+          ...parts.origins.notices(parts.now()),
+          ...barNotices(parts),
+        ],
       }),
   );
 }

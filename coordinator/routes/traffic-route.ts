@@ -47,7 +47,9 @@ export function lineTraffic(parts: Parts): Traffic {
 function sentTraffic({ records, gate }: Parts): Omit<TrafficInput, "reported"> {
   return {
     packages: [...records.all(TABLES.packages)].sort((a, b) => a.createdMs - b.createdMs),
-    sent: gate.traffic().map(({ site, manifest, wan = NO_WAN_BYTES }) => ({ site, manifest, wan })),
+    sent: gate.traffic().map(({ site, manifest, wan = NO_WAN_BYTES, plainBytes }) => {
+      return { site, manifest, wan, ...(plainBytes === undefined ? {} : { plainBytes }) };
+    }),
     away: new Map(records.all(TABLES.endpoints).map(({ id, name }) => [`~${id}`, name])),
   };
 }

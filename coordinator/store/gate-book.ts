@@ -23,6 +23,11 @@ export interface Grant extends GatePlace {
   readonly reason: WanReason;
 }
 
+export interface SentGrant extends Grant {
+  /** A plain HTTPS origin sent it. */
+  readonly isPlain?: boolean;
+}
+
 /** What was sent of a package to one endpoint since a day began. */
 interface Sent {
   readonly sinceMs: number;
@@ -34,7 +39,7 @@ export interface GateBook {
   /** Why a fragment that was granted just now may cross the line. */
   reasonOf(place: GatePlace, index: number, force: ForceReason | undefined): WanReason;
   /** Bytes that the origin has sent to the holder of a grant. */
-  addOriginBytes(holder: EndpointId, grant: Grant, sizeBytes: number): void;
+  addOriginBytes(holder: EndpointId, grant: SentGrant, sizeBytes: number): void;
   /** The same bytes turn out to be of no use: the transfer broke off. */
   lostOriginBytes(grant: Grant, sizeBytes: number): void;
   /** Whether an endpoint was sent so much of a package within a day that something must be wrong. */
@@ -42,6 +47,8 @@ export interface GateBook {
   /** What a granted token stands for; tokens themselves name only the fragment. */
   remember(holder: EndpointId, digest: Digest, grant: Grant): void;
   grantOf(holder: EndpointId, digest: Digest): Grant | undefined;
+  /** The grant was used up: what is said of it again counts for nothing. */
+  forget(holder: EndpointId, digest: Digest): void;
   traffic(): readonly TrafficRecord[];
   flush(nowMs: number): Promise<void>;
 }
@@ -51,6 +58,8 @@ interface Gate extends GatePlace {
   readonly wan: Record<WanReason, number>;
   readonly sentTo: Map<EndpointId, Sent>;
   originBytes: number;
+  /** Of these, what plain origins sent. */
+  plainBytes: number;
   isChanged: boolean;
 }
 
@@ -67,16 +76,7 @@ export function openGateBook(records: Records, now: () => number): GateBook {
   function gateAt(place: GatePlace): Gate {
     const known = gates.get(keyOf(place));
     if (known !== undefined) return known;
-    const { site, manifest } = place;
-    const made: Gate = {
-      site,
-      manifest,
-      state: newGate(),
-      wan: { ...NO_WAN_BYTES },
-      sentTo: new Map(),
-      originBytes: 0,
-      isChanged: true,
-    };
+    const made = newGateAt(place);
     gates.set(keyOf(place), made);
     return made;
   }
@@ -85,7 +85,7 @@ export function openGateBook(records: Records, now: () => number): GateBook {
     send: (place, event, nowMs) => {
       const gate = gateAt(place);
       const answer = step(gate.state, event, nowMs);
-      gate.isChanged ||= event.type === "served" || gate.state.forcedMs.length > 0;
+      gate.isChanged ||= marksServed(event) || gate.state.forcedMs.length > 0;
       return answer;
     },
     reasonOf: (place, index, force) => {
@@ -95,6 +95,7 @@ export function openGateBook(records: Records, now: () => number): GateBook {
     addOriginBytes: (holder, grant, sizeBytes) => {
       const gate = gateAt(grant);
       count(gate, grant.reason, sizeBytes);
+      if (grant.isPlain === true) gate.plainBytes += sizeBytes;
       sentIn(gate, holder, now()).sizeBytes += sizeBytes;
     },
     lostOriginBytes: (grant, sizeBytes) => {
@@ -106,6 +107,7 @@ export function openGateBook(records: Records, now: () => number): GateBook {
       sentIn(gateAt(place), holder, nowMs).sizeBytes > budgetBytes(wireBytes),
     remember: (holder, digest, grant) => grants.set(`${holder}/${digest}`, grant),
     grantOf: (holder, digest) => grants.get(`${holder}/${digest}`),
+    forget: (holder, digest) => void grants.delete(`${holder}/${digest}`),
     traffic: () => [...gates.values()].map(recordOf),
     flush: async (nowMs) => {
       for (const [key, grant] of grants) {
@@ -119,6 +121,15 @@ export function openGateBook(records: Records, now: () => number): GateBook {
       }));
     },
   };
+}
+
+function newGateAt({ site, manifest }: GatePlace): Gate {
+  const sums = { wan: { ...NO_WAN_BYTES }, originBytes: 0, plainBytes: 0 };
+  return { site, manifest, state: newGate(), ...sums, sentTo: new Map(), isChanged: true };
+}
+
+function marksServed(event: GateEvent): boolean {
+  return event.type === "request" ? (event.done ?? []).length > 0 : event.type === "served";
 }
 
 function count(gate: Gate, reason: WanReason, sizeBytes: number): void {
@@ -139,11 +150,12 @@ function keyOf({ site, manifest }: GatePlace): string {
   return `${site}/${manifest}`;
 }
 
-function recordOf({ site, manifest, state, wan, originBytes }: Gate): TrafficRecord {
+function recordOf({ site, manifest, state, wan, originBytes, plainBytes }: Gate): TrafficRecord {
   return {
     site,
     manifest,
     originBytes,
+    ...(plainBytes === 0 ? {} : { plainBytes }),
     wan: { ...wan },
     holders: [...state.holders],
     served: [...state.served].map(([place, page]) => [place, pageText(page)]),
@@ -153,12 +165,13 @@ function recordOf({ site, manifest, state, wan, originBytes }: Gate): TrafficRec
 
 function gateOf(record: TrafficRecord): Gate {
   const served = record.served.map(([place, text]) => [place, pageOf(text)] as const);
-  const { site, manifest, originBytes, holders, forced } = record;
+  const { site, manifest, originBytes, plainBytes = 0, holders, forced } = record;
   const ordinals = new Map(holders.map((holder, at) => [holder, at + 1]));
   const kept = { holders: [...holders], ordinals, forced: { ...forced }, served: new Map(served) };
   const state = { ...newGate(), ...kept };
   const wan = { ...(record.wan ?? wanBefore(originBytes)) };
-  return { site, manifest, originBytes, wan, sentTo: new Map(), state, isChanged: false };
+  const sums = { originBytes, plainBytes, wan, sentTo: new Map() };
+  return { site, manifest, ...sums, state, isChanged: false };
 }
 
 // Records of before reasons were kept.

@@ -35,6 +35,21 @@ export async function readContent(
   return { digests, firstIndex };
 }
 
+/** A fragment that occurs twice in a package crosses the line once: its first index stands for it. */
+export function standingIndex(content: PackageContent, index: number): number {
+  return content.firstIndex.get(digestAt(content, index)) ?? index;
+}
+
+/** Throws INPUT_INVALID for an index that the package does not have. */
+export function digestAt({ digests }: PackageContent, index: number): Digest {
+  const digest = digests[index];
+  if (digest === undefined) {
+    const expected = `an index below ${digests.length}`;
+    throw new DeployError("INPUT_INVALID", { what: `fragment ${index}`, expected });
+  }
+  return digest;
+}
+
 /** Throws unless every fragment that the manifest names, pages included, is here with its size. */
 export async function requireContent(folder: FragmentFolder, manifest: Manifest): Promise<void> {
   const { content } = manifest;

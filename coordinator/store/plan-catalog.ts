@@ -18,17 +18,9 @@ export function planCatalog(view: Pick<Records, "get" | "all">): PlanCatalog {
 }
 
 export function planPackage(known: PackageRecord): PlanPackage {
-  const { name, version, manifest, isActive, level, hasContent, createdMs, rules } = known;
-  return {
-    name,
-    version,
-    manifest,
-    isActive,
-    level,
-    hasContent,
-    createdMs,
-    rules: rules ?? NO_RULES,
-  };
+  const { rules = NO_RULES, name, version, manifest, isActive, level, hasContent } = known;
+  const { createdMs } = known;
+  return { name, version, manifest, isActive, level, hasContent, createdMs, rules };
 }
 
 function newestFirst(one: PlanPackage, other: PlanPackage): number {

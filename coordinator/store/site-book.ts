@@ -5,6 +5,7 @@
 import type { EndpointId } from "../../protocol/ids.ts";
 import { seenUntilMs, type PresenceBook } from "./presence-book.ts";
 import type { Records } from "./records.ts";
+import type { StandingBook } from "./standing-book.ts";
 import { TABLES, type EndpointRecord, type Presence, type Site } from "./tables.ts";
 
 export interface SiteMember {
@@ -18,6 +19,8 @@ export interface SiteListing {
   /** Endpoints that were seen lately, in the order of their joining. */
   readonly dps: readonly SiteMember[];
   readonly peers: readonly SiteMember[];
+  /** Kept out of both for wrong bytes, wherever they are. */
+  readonly barred: readonly EndpointId[];
 }
 
 export interface SiteBook {
@@ -37,20 +40,25 @@ interface Known {
   readonly untilMs: number;
 }
 
-export function openSiteBook(records: Records, presence: PresenceBook): SiteBook {
+export function openSiteBook(
+  records: Records,
+  presence: PresenceBook,
+  standing: StandingBook,
+): SiteBook {
   const known = new Map<string, Known>();
   let order: { readonly revision: number; readonly sites: readonly Site[] } | undefined;
 
   function at(name: string, nowMs: number): SiteListing | undefined {
     const site = records.get(TABLES.sites, name);
     if (site === undefined) return undefined;
-    const inputs = `${presence.siteRevision(name)} ${records.revision(TABLES.sites)}`;
+    const inputs = `${presence.siteRevision(name)} ${records.revision(TABLES.sites)} ${records.revision(TABLES.standings)}`;
     const last = known.get(name);
     if (last?.inputs === inputs && nowMs < last.untilMs) return last.listing;
     const members = membersAt(name, nowMs);
-    const content = contentOf(site, members);
-    const listing = last?.content === content ? last.listing : listingOf(site, members);
-    const untilMs = Math.min(...members.map(untilOf));
+    const made = listingOf(site, members, barredOf(name, nowMs));
+    const content = contentOf(made);
+    const listing = last?.content === content ? last.listing : made;
+    const untilMs = Math.min(...members.map(untilOf), standing.changesMs(nowMs));
     known.set(name, { inputs, listing, content, untilMs });
     return listing;
   }
@@ -67,9 +75,18 @@ export function openSiteBook(records: Records, presence: PresenceBook): SiteBook
         return record === undefined || seen === undefined ? [] : [{ record, seen }];
       })
       .filter((member) => nowMs < untilOf(member))
+      .filter(({ record }) => !standing.isBarred(record.id, nowMs))
       .sort(
         (a, b) => a.record.joinedMs - b.record.joinedMs || (a.record.id < b.record.id ? -1 : 1),
       );
+  }
+
+  /** A barred endpoint is at no site any more: those that come from here are named by their home. */
+  function barredOf(name: string, nowMs: number): readonly EndpointId[] {
+    return [...standing.bars(nowMs).keys()].filter((id) => {
+      const isHere = presence.get(id)?.site === name;
+      return isHere || records.get(TABLES.endpoints, id)?.homeSite === name;
+    });
   }
 
   return {
@@ -89,19 +106,30 @@ export function openSiteBook(records: Records, presence: PresenceBook): SiteBook
   };
 }
 
-function listingOf(site: Site, members: readonly SiteMember[]): SiteListing {
+function listingOf(
+  site: Site,
+  members: readonly SiteMember[],
+  barred: readonly EndpointId[],
+): SiteListing {
   return {
     site,
     dps: members.filter(({ record }) => record.isDp),
     peers: members.filter(({ record }) => !record.isDp),
+    barred,
   };
 }
 
 /** What others act on; times of contact are not among it. */
-function contentOf(site: Site, members: readonly SiteMember[]): string {
+function contentOf({ site, dps, peers, barred }: SiteListing): string {
   return JSON.stringify([
     site,
-    members.map(({ record, seen }) => [record.id, record.isDp, seen.listen, isSharing(seen)]),
+    [...dps, ...peers].map(({ record, seen }) => [
+      record.id,
+      record.isDp,
+      seen.listen,
+      isSharing(seen),
+    ]),
+    barred,
   ]);
 }
 

@@ -17,6 +17,7 @@ import { CriterionSchema, LocationFactsSchema, MultiaddrSchema } from "../../pro
 import { MatchSchema } from "../../protocol/manifest.ts";
 import { DeployTargetSchema } from "../../protocol/operator-api.ts";
 import { PackageRulesSchema } from "../../protocol/package-rules.ts";
+import { OriginInputSchema } from "../../protocol/plain-origin.ts";
 import {
   JobReportSchema,
   RefusalReportSchema,
@@ -186,6 +187,8 @@ const TrafficSchema = Type.Object(
     originBytes: Count,
     /** The same by reason. */
     wan: Type.Optional(WanBytesSchema),
+    /** Of these, what plain HTTPS origins sent. */
+    plainBytes: Type.Optional(Count),
     holders: Type.Array(EndpointIdSchema),
     /** Pages of the gate's served marks, 16-bit little-endian numbers in base64. */
     served: Type.Array(Type.Tuple([Count, Type.String()])),
@@ -194,6 +197,24 @@ const TrafficSchema = Type.Object(
   closed,
 );
 export type TrafficRecord = Static<typeof TrafficSchema>;
+
+const OriginSchema = Type.Object({ ...OriginInputSchema.properties, addedMs: Count }, closed);
+export type OriginRecord = Static<typeof OriginSchema>;
+
+const StandingSchema = Type.Object(
+  {
+    /** The one that is accused. */
+    endpoint: EndpointIdSchema,
+    /** Those that say it sends wrong bytes, each with the last time. */
+    reporters: Type.Array(Type.Object({ endpoint: EndpointIdSchema, atMs: Count }, closed)),
+    /** Digests of the signatures that convicted it. */
+    proofs: Type.Array(DigestSchema),
+    /** Absent: no proof is in force. */
+    convictedMs: Type.Optional(Count),
+  },
+  closed,
+);
+export type StandingRecord = Static<typeof StandingSchema>;
 
 const OperatorSchema = Type.Object({ tokenHash: DigestSchema, createdMs: Count }, closed);
 
@@ -221,12 +242,16 @@ export const TABLES = {
   jobs: table("job", JobReportSchema),
   reports: table("report", Type.Object({ atMs: Count }, closed)),
   refusals: table("refusals", Type.Array(RefusalReportSchema)),
+  /** What others have against an endpoint, by the accused. */
+  standings: table("standing", StandingSchema),
   /** What the last scan of an endpoint found, by endpoint. */
   scans: table("scan", ScanReportSchema),
   /** The last runs of an endpoint, oldest first. */
   runs: table("runs", Type.Array(RunReportSchema)),
   directives: table("directive", DirectiveSchema),
   traffic: table("traffic", TrafficSchema),
+  /** Plain HTTPS origins, by their URL. */
+  origins: table("origin", OriginSchema),
   catalog: table("catalog", Type.Object({ text: Type.String() }, closed)),
   operators: table("operator", OperatorSchema),
 } as const;

@@ -48,6 +48,8 @@ export class FolderFragmentStore implements FragmentStore, AsyncDisposable {
   readonly #syncs: FragmentSyncs;
   /** Of the files whose bytes this process has hashed and found good. */
   readonly #looks = new Map<Digest, FileLook>();
+  /** Deletions that have not reached the disk yet. */
+  readonly #drops = new Map<Digest, Promise<void>>();
   #gone = new Set<Digest>();
   #goneTimer: NodeJS.Timeout | undefined;
   #failure: { readonly cause: unknown } | undefined;
@@ -100,6 +102,8 @@ export class FolderFragmentStore implements FragmentStore, AsyncDisposable {
 
   async write(digest: Digest, bytes: Uint8Array): Promise<void> {
     this.#throwFailure();
+    // Or the file that is written now would go under the name that is about to be removed.
+    await this.#drops.get(digest);
     if (this.has(digest)) return;
     const file = await this.#written(digest, bytes);
     if (this.has(digest)) {
@@ -178,6 +182,16 @@ export class FolderFragmentStore implements FragmentStore, AsyncDisposable {
     this.step({ type: "gone", digest });
     this.#looks.delete(digest);
     this.#syncs.note({ type: "gone", digest });
+    const dropping = this.#removed(digest);
+    this.#drops.set(digest, dropping);
+    try {
+      await dropping;
+    } finally {
+      if (this.#drops.get(digest) === dropping) this.#drops.delete(digest);
+    }
+  }
+
+  async #removed(digest: Digest): Promise<void> {
     await this.#files.remove(digest);
     await this.#syncs.forget(digest);
   }

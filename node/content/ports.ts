@@ -4,6 +4,7 @@
 import type { Bitmap } from "../../protocol/bitmap.ts";
 import type { Membership, Roster, SourceBytes } from "../../protocol/check-in.ts";
 import type { Envelope } from "../../protocol/dsse.ts";
+import type { FragmentProof } from "../../protocol/fragment-proof.ts";
 import type { Digest, EndpointId, SwarmTag } from "../../protocol/ids.ts";
 import type { LeaseAnswer, LeaseRequest } from "../../protocol/lease.ts";
 import type { DpCandidate } from "../../protocol/location.ts";
@@ -85,6 +86,8 @@ export interface Refusal {
   readonly detail: string;
   readonly accused?: EndpointId;
   readonly fragment?: Digest;
+  /** What the accused signed, where that alone convicts it. */
+  readonly proof?: FragmentProof;
 }
 
 /** Where the node stands after a check-in: whom it may share with. */
@@ -125,6 +128,8 @@ export interface SwarmSettings {
   readonly onRefusal: (refusal: Refusal) => void;
   /** A member of the site fetches a package that this node has not heard of: time for a check-in. */
   readonly onNews: () => void;
+  /** The digest to sign for bytes that are served. Absent: the one under which the store has found them good. */
+  readonly sealedDigest?: (bytes: Buffer) => Digest;
   /** Absent: eight slots and no limits. */
   readonly manners?: ExchangeManners;
 }

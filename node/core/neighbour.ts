@@ -161,6 +161,11 @@ export class Neighbour {
     if (sinceMs !== undefined) this.answered(index, sinceMs, nowMs);
   }
 
+  /** Nobody waits for it any more. Returns whether a request that was given up is in its queue. */
+  takenBack(index: number): boolean {
+    return this.late.delete(index);
+  }
+
   answered(index: number, sinceMs: number, nowMs: number): void {
     const tookMs = nowMs - sinceMs;
     this.answeredMs = nowMs;

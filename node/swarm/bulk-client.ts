@@ -4,7 +4,9 @@
  */
 import type { Stream } from "@libp2p/interface";
 import {
+  BULK_CANCEL_INDEX,
   BULK_HEADER_BYTES,
+  BULK_SEAL_BYTES,
   decodeBulkHeader,
   encodeBulkRequest,
   type BulkStatus,
@@ -15,10 +17,14 @@ import { Inbox, joined } from "./stream-io.ts";
 
 /** `lost`: the stream ended before the answer. */
 export type BulkAnswer =
-  | { readonly kind: "ok"; readonly bytes: Buffer }
+  | { readonly kind: "ok"; readonly bytes: Buffer; readonly seal: Buffer }
   | { readonly kind: Exclude<BulkStatus, "ok"> | "lost" };
 
-type Waiting = (answer: BulkAnswer) => void;
+interface Waiting {
+  readonly swarm: SwarmTag;
+  readonly index: number;
+  readonly resolve: (answer: BulkAnswer) => void;
+}
 
 export class BulkClient {
   private readonly open: () => Promise<Stream>;
@@ -37,7 +43,7 @@ export class BulkClient {
       const stream = await this.stream;
       const id = this.nextId++ >>> 0;
       return await new Promise<BulkAnswer>((resolve) => {
-        this.waiting.set(id, resolve);
+        this.waiting.set(id, { swarm, index, resolve });
         stream.send(encodeBulkRequest({ id, swarm, index }));
       });
     } catch {
@@ -47,11 +53,25 @@ export class BulkClient {
     }
   }
 
+  /** Takes back what waits for its answer: one comes all the same, and may be the fragment. */
+  cancel(swarm: SwarmTag, index: number): void {
+    for (const [id, asked] of this.waiting) {
+      if (asked.swarm !== swarm || asked.index !== index) continue;
+      this.takeBack(id, swarm).catch(() => this.lose());
+    }
+  }
+
   close(): void {
     this.stream
       ?.then((stream) => stream.abort(new Error("the session closed")))
       .catch(() => this.lose());
     this.lose();
+  }
+
+  private async takeBack(id: number, swarm: SwarmTag): Promise<void> {
+    const stream = await this.stream;
+    if (!this.waiting.has(id)) return;
+    stream?.send(encodeBulkRequest({ id, swarm, index: BULK_CANCEL_INDEX }));
   }
 
   private async connected(): Promise<Stream> {
@@ -68,19 +88,23 @@ export class BulkClient {
       const head = await inbox.take(BULK_HEADER_BYTES);
       if (head === undefined) return;
       const header = decodeBulkHeader(joined(head));
-      const resolve = this.waiting.get(header.id);
+      const resolve = this.waiting.get(header.id)?.resolve;
       if (resolve === undefined) throw new Error("an answer that nobody asked for");
       this.waiting.delete(header.id);
       if (header.status !== "ok") {
         resolve({ kind: header.status });
         continue;
       }
-      const payload = await this.payload(inbox, header.payloadBytes, resolve);
-      resolve({ kind: "ok", bytes: joined(payload) });
+      const payload = await this.payload(inbox, BULK_SEAL_BYTES + header.payloadBytes, resolve);
+      resolve({
+        kind: "ok",
+        bytes: joined(payload.sublist(BULK_SEAL_BYTES)),
+        seal: joined(payload.sublist(0, BULK_SEAL_BYTES)),
+      });
     }
   }
 
-  private async payload(inbox: Inbox, count: number, resolve: Waiting) {
+  private async payload(inbox: Inbox, count: number, resolve: Waiting["resolve"]) {
     try {
       const payload = await inbox.take(count);
       if (payload === undefined) throw new Error("the stream ended before the payload");
@@ -93,7 +117,7 @@ export class BulkClient {
 
   private lose(): void {
     this.stream = undefined;
-    for (const resolve of this.waiting.values()) resolve({ kind: "lost" });
+    for (const { resolve } of this.waiting.values()) resolve({ kind: "lost" });
     this.waiting.clear();
   }
 }

@@ -1,15 +1,11 @@
 /** Answers the fragment requests of admitted peers: one answer at a time per peer, few peers at once. */
 import type { Stream } from "@libp2p/interface";
 import { Uint8ArrayList } from "uint8arraylist";
-import {
-  BULK_REQUEST_BYTES,
-  decodeBulkRequest,
-  encodeBulkHeader,
-  type BulkRequest,
-} from "../../protocol/exchange.ts";
+import { BULK_REQUEST_BYTES, encodeBulkHeader, type BulkRequest } from "../../protocol/exchange.ts";
+import { RequestQueue } from "./request-queue.ts";
 import { drained, Inbox } from "./stream-io.ts";
 
-/** Requests one peer may have queued here, in bytes: far more than its window. */
+/** Bytes of requests that are read ahead of those in the queue. */
 const QUEUE_MAX_BYTES = 64 * BULK_REQUEST_BYTES;
 /** The wire bytes of a fragment that this node has; undefined otherwise. */
 export type ReadFragment = (request: BulkRequest) => Promise<Buffer | undefined>;
@@ -24,6 +20,9 @@ export interface UploadLimits {
   isOwed(request: BulkRequest): boolean;
 }
 
+/** The seal of an answer (distribution 5.5), for the peer that asked. */
+export type SealFragment = (request: BulkRequest, bytes: Buffer) => Buffer;
+
 export class BulkServer {
   private readonly read: ReadFragment;
   private readonly limits: UploadLimits;
@@ -36,23 +35,54 @@ export class BulkServer {
   }
 
   /** Serves until the peer closes the stream. Rejects when the stream breaks. */
-  async serve(stream: Stream): Promise<void> {
+  async serve(stream: Stream, seal: SealFragment): Promise<void> {
+    const requests = new RequestQueue();
     const inbox = new Inbox(stream, QUEUE_MAX_BYTES);
-    for (;;) {
-      const bytes = await inbox.take(BULK_REQUEST_BYTES);
-      if (bytes === undefined) break;
-      const request = decodeBulkRequest(Buffer.from(bytes.subarray()));
-      await this.slot();
-      try {
-        await this.answer(stream, request);
-      } finally {
-        this.freeSlot();
-      }
-    }
+    await Promise.all([requests.readFrom(inbox), this.answerAll(stream, requests, seal)]);
     await stream.close();
   }
 
-  private async answer(stream: Stream, request: BulkRequest): Promise<void> {
+  private async answerAll(
+    stream: Stream,
+    requests: RequestQueue,
+    seal: SealFragment,
+  ): Promise<void> {
+    try {
+      for (;;) {
+        const request = await requests.next();
+        if (request === undefined) return;
+        await this.slot();
+        const sealed = (bytes: Buffer): Buffer => seal(request, bytes);
+        await this.inSlot(stream, request, requests.isCancelled ? undefined : sealed);
+      }
+    } finally {
+      requests.end();
+    }
+  }
+
+  /** Without a seal there is nothing to send: the request was taken back. */
+  private async inSlot(
+    stream: Stream,
+    request: BulkRequest,
+    sealed: ((bytes: Buffer) => Buffer) | undefined,
+  ): Promise<void> {
+    try {
+      if (sealed === undefined) this.decline(stream, request);
+      else await this.answer(stream, request, sealed);
+    } finally {
+      this.freeSlot();
+    }
+  }
+
+  private decline(stream: Stream, { id }: BulkRequest): void {
+    stream.send(encodeBulkHeader({ id, status: "cancelled", payloadBytes: 0 }));
+  }
+
+  private async answer(
+    stream: Stream,
+    request: BulkRequest,
+    sealed: (bytes: Buffer) => Buffer,
+  ): Promise<void> {
     const isRefused = this.limits.uploadSlots === 0 && !this.limits.isOwed(request);
     const bytes = isRefused ? undefined : await this.read(request);
     const absence = isRefused ? "busy" : "absent";
@@ -61,7 +91,7 @@ export class BulkServer {
     await this.limits.upload(payloadBytes);
     const header = encodeBulkHeader({ id: request.id, status, payloadBytes });
     // Header and payload as one send: writes of a whole fragment cost half the CPU of 64 KiB ones.
-    const frame = bytes === undefined ? header : new Uint8ArrayList(header, bytes);
+    const frame = bytes === undefined ? header : new Uint8ArrayList(header, sealed(bytes), bytes);
     if (!stream.send(frame)) await drained(stream);
   }
 

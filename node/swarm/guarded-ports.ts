@@ -85,7 +85,7 @@ export function guardedPorts(
 
 function guardedOrigin(origin: Origin, swarm: SwarmTag, owed: OwedFragments): Origin {
   return {
-    ...origin,
+    fragment: async (digest, token, signal) => origin.fragment(digest, token, signal),
     lease: async (request, signal) => {
       const answer = await origin.lease(request, signal);
       for (const { index } of answer.grants) owed.add(swarm, index);

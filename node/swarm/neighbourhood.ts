@@ -56,6 +56,7 @@ export class Neighbourhood {
     this.place = place;
     for (const session of this.sessions.values()) {
       if (session.membership.site !== place.roster.site) session.close("another site");
+      else if (this.isBarred(session.peer)) session.close("barred");
     }
   }
 
@@ -76,6 +77,11 @@ export class Neighbourhood {
   ban(peer: EndpointId): void {
     this.banned.add(peer);
     this.sessions.get(peer)?.close("banned");
+  }
+
+  /** Banned by this node, or barred by the coordinator from the whole site. */
+  private isBarred(peer: EndpointId): boolean {
+    return this.banned.has(peer) || this.place?.roster.barred?.includes(peer) === true;
   }
 
   /** Dials whom a fetching node should know and does not yet. Called about once a second. */
@@ -116,7 +122,7 @@ export class Neighbourhood {
   }
 
   private reachOne(peer: EndpointId, addresses: readonly string[], place: SwarmPlace): void {
-    if (this.banned.has(peer) || this.session(peer) !== undefined) return;
+    if (this.isBarred(peer) || this.session(peer) !== undefined) return;
     const nowMs = this.ports.nowMs();
     const state = this.dials.get(peer) ?? this.firstDial(peer, nowMs);
     if (state.isDialling || nowMs < state.nextMs) return;
@@ -151,7 +157,7 @@ export class Neighbourhood {
     place: SwarmPlace,
   ): Promise<void> {
     const session = await this.greeted(stream, connection, place);
-    if (session.membership.site !== place.roster.site || this.banned.has(session.peer)) {
+    if (session.membership.site !== place.roster.site || this.isBarred(session.peer)) {
       this.found.delete(session.peer);
       session.close("not of this site");
       return;

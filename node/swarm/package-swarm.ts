@@ -7,6 +7,7 @@ import { Bitmap } from "../../protocol/bitmap.ts";
 import type { SourceBytes } from "../../protocol/check-in.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import type { ControlMessage } from "../../protocol/exchange.ts";
+import type { FragmentProof } from "../../protocol/fragment-proof.ts";
 import type { Digest, EndpointId } from "../../protocol/ids.ts";
 import type { FetchProgress, FragmentStore, Origin, Refusal, SwarmItem } from "../content/ports.ts";
 import {
@@ -19,6 +20,7 @@ import type { LeaseWish, WanPlace } from "../core/exchange/wan-policy.ts";
 import { lostOnAbort, type BulkAnswer } from "./bulk-client.ts";
 import { ByteTally } from "./byte-tally.ts";
 import { FragmentCatalog } from "./fragment-catalog.ts";
+import { accusation, type WrongFragment } from "./fragment-seals.ts";
 import { FragmentWish } from "./fragment-wish.ts";
 import type { RecentFragments } from "./recent-fragments.ts";
 import { TaskSet } from "./task-set.ts";
@@ -35,9 +37,12 @@ export interface PackagePorts {
   readonly origin: Origin;
   readonly recent: RecentFragments;
   readonly ask: (peer: EndpointId, index: number) => Promise<BulkAnswer>;
+  readonly cancel: (peer: EndpointId, index: number) => void;
   readonly send: (peer: EndpointId, message: ControlMessage) => void;
   readonly isDp: (peer: EndpointId) => boolean;
   readonly ban: (peer: EndpointId) => void;
+  /** What convicts the sender of a wrong fragment to others; undefined where nothing does. */
+  readonly convict: (wrong: Omit<WrongFragment, "item" | "receiver">) => FragmentProof | undefined;
   readonly onRefusal: (refusal: Refusal) => void;
   readonly nowMs: () => number;
 }
@@ -189,10 +194,11 @@ export class PackageSwarm {
       case "ban":
         this.ports.ban(effect.peer);
         break;
+      case "cancel":
+        this.ports.cancel(effect.peer, effect.index);
+        break;
       // Fetches end by what each of them wants.
       case "complete":
-      // The answer of a cancelled request is still welcome when it comes.
-      case "cancel":
         break;
       default:
         effect satisfies never;
@@ -201,22 +207,25 @@ export class PackageSwarm {
 
   private async fromPeer(peer: EndpointId, index: number): Promise<void> {
     const answer = await lostOnAbort(this.ports.ask(peer, index), this.stop.signal);
+    if (answer.kind === "cancelled" && this.have.has(index)) return;
     if (answer.kind !== "ok") {
-      this.step({ type: "failed", index, source: peer, reason: answer.kind });
+      const reason = answer.kind === "cancelled" ? "lost" : answer.kind;
+      this.step({ type: "failed", index, source: peer, reason });
       return;
     }
     if (!this.matches(index, answer.bytes)) {
-      const digest = this.catalog.digestOf(index);
-      this.ports.onRefusal({
-        code: "EXCHANGE_FRAGMENT_CORRUPT",
-        detail: `peer ${peer} sent bytes that do not match fragment ${digest ?? index}`,
-        accused: peer,
-        ...(digest === undefined ? {} : { fragment: digest }),
-      });
+      this.accuse(peer, index, answer.seal);
       this.step({ type: "failed", index, source: peer, reason: "corrupt" });
       return;
     }
     await this.keep(index, answer.bytes, peer);
+  }
+
+  private accuse(peer: EndpointId, index: number, seal: Buffer): void {
+    const digest = this.catalog.digestOf(index);
+    if (digest === undefined) return;
+    const proof = this.ports.convict({ sender: peer, index, digest, seal });
+    this.ports.onRefusal(accusation(peer, digest, proof));
   }
 
   private async fromOrigin(index: number, token: string): Promise<void> {
@@ -270,6 +279,7 @@ export class PackageSwarm {
     this.step({ type: "arrived", index, source });
     this.arrived([index]);
     await writing;
+    if (!this.ports.store.has(digest)) this.missVanished();
     if (this.catalog.isFragmentPage(index)) await this.loadIndex();
     for (const waiter of this.waiters) waiter.onProgress(this.bytes.progress(waiter.before));
   }
@@ -359,7 +369,7 @@ export class PackageSwarm {
     }, TICK_MS);
   }
 
-  /** What was here may have rotted on disk since (trust S11): that is fetched again. */
+  /** What rotted on disk or was evicted is fetched again (trust S11); during its write it cannot be told. */
   missVanished(): void {
     const vanished = this.catalog.known
       .filter(({ digest }) => !this.ports.store.has(digest) && !this.unwritten.has(digest))
@@ -374,8 +384,9 @@ export class PackageSwarm {
   }
 
   private async finish(waiter: Waiter): Promise<void> {
-    // All fragments count as stored only after the last writes.
+    // All fragments count as stored only after the last writes, and where none was evicted during one.
     await Promise.all(this.writes);
+    this.missVanished();
     // Withdrawn, ended by another arrival, or evicted again, while the disk was busy.
     if (!waiter.wish.isMet || !this.waiters.delete(waiter)) return;
     this.lingerUntilMs = this.ports.nowMs() + LINGER_MS;

@@ -3,11 +3,8 @@
  * Decisions are the scheduler's; sessions are the neighbourhood's; packages drive themselves.
  */
 import { createHash } from "node:crypto";
-import { noise } from "@chainsafe/libp2p-noise";
-import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
-import { yamux } from "@libp2p/yamux";
 import { multiaddr } from "@multiformats/multiaddr";
-import { createLibp2p, type Libp2p } from "libp2p";
+import type { Libp2p } from "libp2p";
 import { BULK_PROTOCOL, CONTROL_PROTOCOL, type ControlMessage } from "../../protocol/exchange.ts";
 import { parseEndpointId, type EndpointId, type SwarmTag } from "../../protocol/ids.ts";
 import type {
@@ -22,13 +19,14 @@ import { rankInSite, rendezvousRank } from "../core/exchange/rendezvous.ts";
 import type { WanPlace } from "../core/exchange/wan-policy.ts";
 import { BulkServer } from "./bulk-server.ts";
 import { leaveEvicted, type GoneDigests } from "./evicted-packages.ts";
+import { convict, servedSeals } from "./fragment-seals.ts";
 import { guardedPorts, NO_LIMITS, OwedFragments } from "./guarded-ports.ts";
 import { SiteDiscovery } from "./mdns.ts";
 import { Neighbourhood } from "./neighbourhood.ts";
 import { PackageSwarm, type PackagePorts } from "./package-swarm.ts";
 import { RecentFragments } from "./recent-fragments.ts";
 import type { Session } from "./session.ts";
-import { siteTransport } from "./site-transport.ts";
+import { createSiteHost } from "./site-host.ts";
 import { TaskSet } from "./task-set.ts";
 
 const REACH_EVERY_MS = 1000;
@@ -40,26 +38,7 @@ const TRACKER_PEERS = 12;
 
 /** Starts libp2p and listens. The node is at no site until `place` is called. */
 export async function createSwarm(settings: SwarmSettings): Promise<Swarm> {
-  const libp2p = await createLibp2p({
-    privateKey: await generateKeyPairFromSeed("Ed25519", settings.seed),
-    addresses: { listen: [...settings.listen] },
-    transports: [siteTransport(settings.seed)],
-    // For peers that do not speak TLS; between two of these nodes TLS is used.
-    connectionEncrypters: [noise()],
-    streamMuxers: [
-      yamux({ streamOptions: { maxStreamWindowSize: 2 << 20, maxReadBufferLength: 16 << 20 } }),
-    ],
-    // A whole site may stand behind one address; the defaults refuse 45 of 50 joins (distribution 5.9).
-    connectionManager: {
-      maxConnections: 2000,
-      inboundConnectionThreshold: 500,
-      maxIncomingPendingConnections: 500,
-      inboundUpgradeTimeout: 30_000,
-    },
-    // The monitor's ping waits behind bulk data on slow links and would cut busy connections.
-    connectionMonitor: { enabled: false },
-  });
-  return new LibSwarm(settings, libp2p);
+  return new LibSwarm(settings, await createSiteHost(settings));
 }
 
 class LibSwarm implements Swarm {
@@ -132,7 +111,9 @@ class LibSwarm implements Swarm {
     signal: AbortSignal,
     onProgress: (progress: FetchProgress) => void,
   ): Promise<FetchProgress> {
-    const swarm = await this.opened(item);
+    let swarm = await this.opened(item);
+    // Left in the meantime, because something of it was evicted: nothing would come there any more.
+    while (this.packages.get(item.swarm) !== swarm) swarm = await this.opened(item);
     const result = swarm.fetch(item, signal, onProgress);
     for (const session of this.neighbourhood.all()) this.join(session, swarm, false);
     this.reach();
@@ -169,7 +150,8 @@ class LibSwarm implements Swarm {
   }
 
   private async handleProtocols(): Promise<void> {
-    const { manners, owed } = this;
+    const { manners, owed, settings } = this;
+    const sealsFor = servedSeals(settings, (swarm) => this.packages.get(swarm)?.catalog);
     const server = new BulkServer(
       async ({ swarm, index }) => this.packages.get(swarm)?.read(index),
       {
@@ -193,7 +175,7 @@ class LibSwarm implements Swarm {
           stream.abort(new Error("no session"));
           return;
         }
-        this.tasks.run(async () => server.serve(stream));
+        this.tasks.run(async () => server.serve(stream, sealsFor(peer)));
       },
       { maxInboundStreams: 8 },
     );
@@ -252,9 +234,11 @@ class LibSwarm implements Swarm {
       recent: this.recent,
       ask: async (peer, index) =>
         (await this.neighbourhood.session(peer)?.bulk.ask(item.swarm, index)) ?? { kind: "lost" },
+      cancel: (peer, index) => this.neighbourhood.session(peer)?.bulk.cancel(item.swarm, index),
       send: (peer, message) => this.neighbourhood.session(peer)?.send(message),
       isDp: (peer) => this.isDp(peer),
       ban: (peer) => this.neighbourhood.ban(peer),
+      convict: (wrong) => convict({ ...wrong, item, receiver: this.self }),
       onRefusal,
       nowMs: monotonicMs,
     };

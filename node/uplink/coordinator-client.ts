@@ -155,12 +155,16 @@ async function sentRequest(
   }
 }
 
-/** Throws DOCUMENT_TOO_LARGE, or DOCUMENT_INVALID where the body is encoded. */
+/**
+ * Throws DOCUMENT_TOO_LARGE, or DOCUMENT_INVALID where the body is encoded. `onPart` hears of every part
+ * before the next one is read.
+ */
 export async function boundedBody(
   response: Dispatcher.ResponseData,
   limitBytes: number,
+  onPart?: (sizeBytes: number) => Promise<void>,
 ): Promise<Buffer> {
-  const what = "the coordinator's answer";
+  const what = "the server's answer";
   const encoding = response.headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
     response.body.on("error", () => undefined).destroy();
@@ -178,6 +182,7 @@ export async function boundedBody(
       body = Buffer.concat([body.subarray(0, sizeBytes)], Math.max(neededBytes, 2 * body.length));
     }
     sizeBytes += part.copy(body, sizeBytes);
+    await onPart?.(part.length);
   }
   return body.subarray(0, sizeBytes);
 }

@@ -1,15 +1,19 @@
 /**
  * The coordinator as last source of fragments: under a lease only (distribution 3.2).
  */
+import type { Logger } from "pino";
 import type { Digest } from "../../protocol/ids.ts";
 import { readJson } from "../../protocol/json.ts";
 import { parseLeaseAnswer } from "../../protocol/lease.ts";
 import { FRAGMENT_WIRE_MAX_BYTES, MANIFEST_MAX_BYTES } from "../../protocol/limits.ts";
 import type { FetchManifest } from "../content/manifest-source.ts";
-import type { Origin } from "../content/ports.ts";
+import type { Origin, Refusal } from "../content/ports.ts";
+import type { TrustStore } from "../trust/trust-store.ts";
 import { bodyOf, type CoordinatorAnswer } from "./coordinator-client.ts";
 import type { LineProbe } from "./line-probe.ts";
 import type { Manners } from "./manners.ts";
+import { createPlainClient } from "./plain-client.ts";
+import { PlainOrigins } from "./plain-origins.ts";
 import type { Session } from "./session.ts";
 
 /** 32 grants and 32 refusals of about 400 bytes. */
@@ -26,7 +30,8 @@ export function createOrigin(session: Session, url: string, line?: LineUse): Ori
     lease: async (request, signal) => {
       const closedMs = Math.ceil(line?.manners.lineClosedForMs() ?? 0);
       // What is under way ends; nothing new begins outside the hours.
-      if (closedMs > 0) return { grants: [], leased: [], retryAfterMs: closedMs };
+      const isWish = request.want.length > 0;
+      if (closedMs > 0 && isWish) return { grants: [], leased: [], retryAfterMs: closedMs };
       const answer = await session.request({
         method: "POST",
         path: "/v1/leases",
@@ -55,6 +60,36 @@ export function createOrigin(session: Session, url: string, line?: LineUse): Ori
       return bytes;
     },
   };
+}
+
+/** What the origin of a node is made of. */
+export interface NodeOriginParts {
+  readonly session: Session;
+  readonly url: string;
+  readonly trust: Pick<TrustStore, "roster">;
+  readonly settings: { readonly ownAddress: string | undefined };
+  readonly manners: Manners;
+  readonly probe: LineProbe;
+  readonly onRefusal: (refusal: Refusal) => void;
+  readonly log: Logger;
+}
+
+/** The coordinator, and before it the plain HTTPS origins that the signed roster names. */
+export function openOrigin(stack: AsyncDisposableStack, parts: NodeOriginParts): Origin {
+  const { session, url, trust, manners, probe } = parts;
+  const client = stack.use(createPlainClient(parts.settings.ownAddress));
+  return stack.use(
+    new PlainOrigins({
+      coordinator: createOrigin(session, url, { manners, probe }),
+      client,
+      origins: () => trust.roster()?.origins ?? [],
+      lineBytesPerSec: () => trust.roster()?.policy?.downBytesPerSec,
+      manners,
+      onRefusal: parts.onRefusal,
+      log: parts.log,
+      nowMs: () => performance.now(),
+    }),
+  );
 }
 
 /** Manifests come from the coordinator alone; their digest is signed, so any source would do. */

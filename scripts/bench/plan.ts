@@ -17,6 +17,7 @@ import type { PackageGroupRecord } from "../../coordinator/store/intent-records.
 import { openLevelStore } from "../../coordinator/store/level-store.ts";
 import { openPlanBook } from "../../coordinator/store/plan-book.ts";
 import { openPresenceBook } from "../../coordinator/store/presence-book.ts";
+import { openStandingBook } from "../../coordinator/store/standing-book.ts";
 import { openRecords, setRecord, type RecordChange } from "../../coordinator/store/records.ts";
 import type { Store } from "../../coordinator/store/store.ts";
 import { TABLES, type EndpointRecord, type PackageRecord } from "../../coordinator/store/tables.ts";
@@ -117,7 +118,11 @@ async function measureFleet(endpointCount: number): Promise<FleetResult> {
       plans: openPlanBook(),
       intents: openIntentBook(records, presence, { zone: "UTC", now }),
     };
-    const find = directiveFinder({ ...parts, online: makeFleetKeys().online });
+    const find = directiveFinder({
+      ...parts,
+      online: makeFleetKeys().online,
+      standing: openStandingBook(records),
+    });
     const senders = endpoints.filter(
       (_one, at) => at % Math.ceil(endpointCount / SENDER_COUNT) === 0,
     );

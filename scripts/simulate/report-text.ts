@@ -40,7 +40,7 @@ function row(label: string, value: Spread, digits: number, limit?: number): stri
 function judged(value: number, limit: number | undefined, digits: number): string {
   if (limit === undefined) return "";
   // Judged as printed: what reads "2.00 <= 2.00" is kept.
-  const isKept = Number(value.toFixed(digits)) <= limit;
+  const isKept = Number(value.toFixed(digits)) <= Number(limit.toFixed(digits));
   return `   ${isKept ? "ok    " : "MISSED"} <= ${limit.toFixed(digits)}`;
 }
 

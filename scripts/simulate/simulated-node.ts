@@ -12,6 +12,7 @@ import type { WanPlace } from "../../node/core/exchange/wan-policy.ts";
 import { Bitmap } from "../../protocol/bitmap.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { EventQueue } from "./event-queue.ts";
+import { UploadPort } from "./upload-port.ts";
 
 const TICK_MS = 50;
 const IDLE_TICK_MS = 250;
@@ -57,7 +58,7 @@ export class SimulatedNode {
   isStarted = false;
   completeMs: number | undefined;
   uploadedBytes = 0;
-  uploadFreeMs = 0;
+  readonly uploads: UploadPort;
   downloadFreeMs = 0;
   private readonly queue: EventQueue;
   private readonly perform: (node: SimulatedNode, effect: SchedulerEffect) => void;
@@ -73,6 +74,7 @@ export class SimulatedNode {
     this.queue = queue;
     this.casting = casting;
     this.perform = perform;
+    this.uploads = new UploadPort(queue);
     this.scheduler = new Scheduler(count, casting.place, casting.seed, queue.nowMs);
   }
 

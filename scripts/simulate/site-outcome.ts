@@ -33,7 +33,7 @@ export function simulateSite(course: SiteCourse): SiteOutcome {
   return outcomeOf(site, course);
 }
 
-function outcomeOf(site: SiteSimulation, course: SiteCourse): SiteOutcome {
+export function outcomeOf(site: SiteSimulation, course: SiteCourse): SiteOutcome {
   const { origin, returnedMs, queue } = site;
   const { sizeBytes } = course.shape;
   const nodes = [...site.nodes.values()];

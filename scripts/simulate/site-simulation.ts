@@ -203,8 +203,8 @@ export class SiteSimulation {
         node.completeMs = this.queue.nowMs;
         this.open.delete(node);
         break;
-      // As in the product: the answer of a cancelled request is still welcome when it comes.
       case "cancel":
+        this.cancel(node, effect.peer, effect.index);
         break;
       default:
         effect satisfies never;
@@ -251,22 +251,29 @@ export class SiteSimulation {
     session: PeerSession,
     index: number,
   ): void {
-    const { queue } = this;
     const sizeBytes = this.course.shape.sizes[index] ?? 0;
     const isCorrupt = this.random.next() < server.casting.corruptShare;
-    const startMs = Math.max(queue.nowMs, server.uploadFreeMs);
-    server.uploadFreeMs = startMs + sizeBytes / server.casting.uploadBytesPerMs;
     const { life } = server;
-    queue.planAt(server.uploadFreeMs, () => {
+    const onSent = (): void => {
       if (!session.isOpen || server.life !== life) return;
       server.uploadedBytes += sizeBytes;
       // The receiver's port takes the bytes while they come, unless it is busy with others.
       const tookMs = sizeBytes / node.casting.downloadBytesPerMs;
-      node.downloadFreeMs = Math.max(node.downloadFreeMs, queue.nowMs - tookMs) + tookMs;
-      queue.planAt(node.downloadFreeMs, () => {
+      node.downloadFreeMs = Math.max(node.downloadFreeMs, this.queue.nowMs - tookMs) + tookMs;
+      this.queue.planAt(node.downloadFreeMs, () => {
         this.send(session, node, () => this.receive(node, server, index, isCorrupt));
       });
-    });
+    };
+    const tookMs = sizeBytes / server.casting.uploadBytesPerMs;
+    server.uploads.send({ to: node.id, index, tookMs, onSent });
+  }
+
+  // What is on its way arrives all the same, and is welcome or not.
+  private cancel(node: SimulatedNode, peer: EndpointId, index: number): void {
+    const session = node.sessions.get(peer);
+    const server = this.nodes.get(peer);
+    if (session === undefined || server === undefined) return;
+    this.send(session, server, () => server.uploads.cancel(node.id, index));
   }
 
   private receive(

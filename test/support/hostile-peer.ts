@@ -2,6 +2,7 @@
  * A member of the fleet that turned hostile: it joins with a real token and checks in with the node's own
  * uplink, and serves whatever its site is assigned with wrong bytes in place of the content.
  */
+import { hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -21,7 +22,7 @@ import { openIdentity } from "../../node/uplink/identity.ts";
 import { joinFleet } from "../../node/uplink/join.ts";
 import { createOrigin } from "../../node/uplink/origin.ts";
 import { Session } from "../../node/uplink/session.ts";
-import type { Digest, EndpointId, SwarmTag } from "../../protocol/ids.ts";
+import { parseDigest, type Digest, type EndpointId, type SwarmTag } from "../../protocol/ids.ts";
 import { parseManifest } from "../../protocol/manifest.ts";
 import type { Fleet } from "./processes.ts";
 
@@ -36,10 +37,11 @@ export interface Lie {
 
 /**
  * What it does with content: says other words, sends half of each fragment, never answers, or fetches like
- * everybody and then flips a byte in every tenth fragment that it passes on.
+ * everybody and then flips a byte in every tenth fragment that it passes on. One that `signs` says other
+ * words too, and seals them with the digest that they have.
  */
 export type Behaviour =
-  | (Lie & { readonly kind: "lies" })
+  | (Lie & { readonly kind: "lies" | "signs" })
   | { readonly kind: "truncates" }
   | { readonly kind: "silent" }
   | { readonly kind: "flips" };
@@ -82,7 +84,8 @@ class LyingFragments implements HostileStore {
     if (this.truths.has(digest)) return bytes;
     this.lies.push(digest);
     const behaviour = this.#behaviour;
-    if (behaviour.kind === "lies") return forgedFragment(bytes, behaviour);
+    if (behaviour.kind === "lies" || behaviour.kind === "signs")
+      return forgedFragment(bytes, behaviour);
     if (behaviour.kind === "truncates") return bytes.subarray(0, Math.ceil(bytes.length / 2));
     return new Promise(() => undefined);
   }
@@ -179,6 +182,7 @@ export class HostilePeer implements AsyncDisposable {
         store,
         origin: createOrigin(session, fleet.url),
         verifyMembership: (envelope, peer) => trust.verifyMembership(envelope, peer, Date.now()),
+        ...(behaviour.kind === "signs" ? { sealedDigest: digestOf } : {}),
         onRefusal: () => undefined,
         onNews: () => undefined,
       }),
@@ -234,6 +238,10 @@ export class HostilePeer implements AsyncDisposable {
     if (this.#fragments instanceof LyingFragments) await swarm.serve(item);
     else this.#fetching.push(swarm.fetch(item, this.#stop.signal, () => undefined));
   }
+}
+
+function digestOf(bytes: Buffer): Digest {
+  return parseDigest(hash("sha256", bytes, "hex"));
 }
 
 async function enrolled(fleet: HostileHome, { name, site, host }: HostilePeerOptions) {

@@ -3,6 +3,7 @@
  * router whose `wan` port is its rented line; the head office holds the coordinator. Nothing leaves the
  * machine, and every name carries the process id, so runs do not meet.
  */
+import { spawnSync } from "node:child_process";
 import { outputOf, type Prefix } from "./processes.ts";
 
 export interface LabOptions {
@@ -22,6 +23,7 @@ export interface PortBytes {
 }
 
 export const COORDINATOR_HOST = "10.90.0.10";
+const IP = "ip";
 const OFFLOADS = ["tso", "gso", "gro"].flatMap((name) => [name, "off"]);
 
 let labCount = 0;
@@ -43,10 +45,16 @@ export async function labRefusal(): Promise<string | undefined> {
 export class Lab implements AsyncDisposable {
   readonly options: LabOptions;
   readonly #prefix: string;
+  /** For a process that ends before it disposes of the lab; namespaces outlive processes. */
+  readonly #onExit = (): void => {
+    const { stdout } = spawnSync(IP, ["netns", "list"], { encoding: "utf8" });
+    for (const name of this.#ownNames(stdout)) spawnSync(IP, ["netns", "del", name]);
+  };
 
   private constructor(options: LabOptions, prefix: string) {
     this.options = options;
     this.#prefix = prefix;
+    process.on("exit", this.#onExit);
   }
 
   static async build(options: LabOptions): Promise<Lab> {
@@ -112,6 +120,13 @@ export class Lab implements AsyncDisposable {
     await limit(this.#name(`s${site}h${host}`), "eth0", rate);
   }
 
+  /** The office's switch passes no multicast on, as between VLANs; everything else goes on. */
+  async muteMulticast(site: number): Promise<void> {
+    for (let host = 0; host < this.options.hosts; host++) {
+      await ip(`-n ${this.#name(`r${site}`)} link set h${host} type bridge_slave mcast_flood off`);
+    }
+  }
+
   /** The hosts from `firstFar` on and those before it no longer reach each other, but all reach the line. */
   async split(site: number, firstFar: number): Promise<void> {
     await this.#onSplit(site, firstFar, "add");
@@ -123,12 +138,17 @@ export class Lab implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     const { stdout } = await outputOf("ip", ["netns", "list"]);
-    const names = stdout.split("\n").map((line) => line.split(" ")[0] ?? "");
-    for (const name of names.filter((each) => each.startsWith(`${this.#prefix}-`))) {
+    for (const name of this.#ownNames(stdout)) {
       const pids = await outputOf("ip", ["netns", "pids", name]);
       for (const pid of pids.stdout.split("\n").filter((text) => text !== "")) killQuietly(pid);
       await outputOf("ip", ["netns", "del", name]);
     }
+    process.off("exit", this.#onExit);
+  }
+
+  #ownNames(listed: string): readonly string[] {
+    const names = listed.split("\n").map((line) => line.split(" ")[0] ?? "");
+    return names.filter((name) => name.startsWith(`${this.#prefix}-`));
   }
 
   // A host that must not reach another refuses to send to it; it is the cheapest wall between two VLANs.

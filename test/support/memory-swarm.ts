@@ -86,6 +86,7 @@ export class TestOrigin {
   /** Grants nothing while set. */
   isDown = false;
 
+  /** With a delay for each fragment neighbours have time to ask each other; no test counts on how much. */
   constructor(pack: TestPackage, delayMs = 0) {
     this.pack = pack;
     this.delayMs = delayMs;

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import type { Intent, PlanPackage } from "../../coordinator/core/plan/plan-model.ts";
 import { parsePackageVersion } from "../../protocol/ids.ts";
 import type { PackageRules } from "../../protocol/package-rules.ts";
-import { known, MONDAY_MS, packageName, PLAIN, REMOVABLE } from "./plan-world.ts";
+import { known, MONDAY_MS, packageName, PLAIN, LAUNCHABLE, REMOVABLE } from "./plan-world.ts";
 
 const NAMES = ["a/a", "a/b", "a/c", "a/d", "a/e"].map(packageName);
 const VERSIONS = ["1", "2", "3"];
@@ -33,6 +33,7 @@ export interface Nature {
 const rules: fc.Arbitrary<PackageRules> = fc
   .record({
     isRemovable: fc.boolean(),
+    isLaunchable: fc.boolean(),
     isDetected: fc.boolean(),
     isForeign: fc.integer({ min: 0, max: 9 }).map((dice) => dice === 0),
     upgrade: fc.constantFrom(undefined, "explicitUninstall", "replaces", "keep"),
@@ -40,15 +41,27 @@ const rules: fc.Arbitrary<PackageRules> = fc
     supersedes: few(successor, 1),
     conflicts: few(name, 1),
   })
-  .map(({ isRemovable, isDetected, isForeign, upgrade, dependencies, supersedes, conflicts }) => ({
-    ...(isRemovable ? REMOVABLE : {}),
-    ...(isDetected ? { detection: [{ kind: "file" as const, path: "x" }] } : {}),
-    ...(isForeign ? { requirements: { os: ["win32" as const] } } : {}),
-    ...(upgrade === undefined ? {} : { upgrade }),
-    ...(dependencies.length === 0 ? {} : { dependencies }),
-    ...(supersedes.length === 0 ? {} : { supersedes }),
-    ...(conflicts.length === 0 ? {} : { conflicts }),
-  }));
+  .map(
+    ({
+      isRemovable,
+      isLaunchable,
+      isDetected,
+      isForeign,
+      upgrade,
+      dependencies,
+      supersedes,
+      conflicts,
+    }) => ({
+      ...(isRemovable ? REMOVABLE : {}),
+      ...(isLaunchable ? LAUNCHABLE : {}),
+      ...(isDetected ? { detection: [{ kind: "file" as const, path: "x" }] } : {}),
+      ...(isForeign ? { requirements: { os: ["win32" as const] } } : {}),
+      ...(upgrade === undefined ? {} : { upgrade }),
+      ...(dependencies.length === 0 ? {} : { dependencies }),
+      ...(supersedes.length === 0 ? {} : { supersedes }),
+      ...(conflicts.length === 0 ? {} : { conflicts }),
+    }),
+  );
 
 const version = (text: string): fc.Arbitrary<{ one: PlanPackage; failures: number }> =>
   fc
@@ -88,6 +101,7 @@ export const wishes: fc.Arbitrary<readonly Intent[]> = fc
       ensure: fc.constantFrom("present", "present", "present", "latest", "updateOnly", "absent"),
       source: fc.constantFrom("rule", "wishlist", "rollout", "container", "deployment"),
       isPreview: fc.integer({ min: 0, max: 9 }).map((dice) => dice === 0),
+      isLaunched: fc.integer({ min: 0, max: 2 }).map((dice) => dice === 0),
       schedule,
     }),
     { minLength: 1, maxLength: 7 },
@@ -95,10 +109,11 @@ export const wishes: fc.Arbitrary<readonly Intent[]> = fc
   .map((all) =>
     all.map(
       (
-        { name: wished, version: asked, source, ensure, isPreview, schedule: times },
+        { name: wished, version: asked, source, ensure, isPreview, isLaunched, schedule: times },
         at,
       ): Intent => {
         const isSingle = source === "container" || source === "deployment";
+        const present = source === "container" && isLaunched ? "launch" : "install";
         const state = isSingle && ensure !== "absent" ? "present" : ensure;
         return {
           source,
@@ -106,7 +121,7 @@ export const wishes: fc.Arbitrary<readonly Intent[]> = fc
           package: wished,
           version: isSingle ? (asked ?? parsePackageVersion("1")) : asked,
           ensure: state,
-          operation: state === "absent" ? "uninstall" : "install",
+          operation: state === "absent" ? "uninstall" : present,
           createdMs: at + 1,
           order: at,
           sequence: at,

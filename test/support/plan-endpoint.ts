@@ -25,10 +25,12 @@ export interface PlanCase {
 
 export class PlanEndpoint {
   input: PlanInput;
-  readonly attempts = new Map<string, number>();
+  /** Most attempts at one desired state of a job, without another one in between. */
+  mostAttempts = 0;
   /** Successful changes, as `+a/b@1` and `-a/b@1`. */
   readonly changes: string[] = [];
   nowMs = MONDAY_MS;
+  readonly #attempts = new Map<string, { readonly revision: string; readonly count: number }>();
   readonly #failures: Map<string, number>;
   readonly #done = new Set<string>();
   /** What really is there. */
@@ -64,8 +66,7 @@ export class PlanEndpoint {
       return other !== undefined && this.#done.has(stateKey(other));
     });
     if (!isReady) return;
-    const attempt = (this.attempts.get(key) ?? 0) + 1;
-    this.attempts.set(key, attempt);
+    const attempt = this.#attempt(instruction);
     const isGood = this.#succeeds(text);
     if (isGood) {
       this.#done.add(key);
@@ -75,6 +76,18 @@ export class PlanEndpoint {
     this.input = reported(this.input, instruction, isGood ? "succeeded" : "failed", more);
   }
 
+  /**
+   * As the planner can know it: a change of the desired state, also one back, starts the attempts anew (SE-23).
+   * The node itself remembers the attempts of every revision for ever, so it makes no more than this one.
+   */
+  #attempt({ job, revision }: PlannedInstruction): number {
+    const before = this.#attempts.get(job);
+    const count = before?.revision === revision ? before.count + 1 : 1;
+    this.#attempts.set(job, { revision, count });
+    this.mostAttempts = Math.max(this.mostAttempts, count);
+    return count;
+  }
+
   #succeeds(text: string): boolean {
     const left = this.#failures.get(text) ?? 0;
     if (left > 0 && left < HOPELESS_COUNT) this.#failures.set(text, left - 1);
@@ -82,6 +95,7 @@ export class PlanEndpoint {
   }
 
   #act({ operation, ref }: PlannedInstruction, text: string): void {
+    if (operation === "launch") return;
     this.changes.push(operation === "uninstall" ? `-${text}` : `+${text}`);
     if (operation === "uninstall") {
       this.#there.delete(text);

@@ -34,12 +34,13 @@ export function checkSteps(one: PlanCase, changes: readonly (readonly Intent[])[
       checkInstructions(plan);
       checkDependentsFirst(plan, endpoint);
       checkLevelZero(plan, endpoint);
+      checkAttempts(plan, endpoint);
       checkReasons(plan, endpoint);
       endpoint.run(one.stops[run]);
     }
   }
   // The limits of all wishes are at most 3; what nobody wishes directly has 3.
-  expect(Math.max(0, ...endpoint.attempts.values())).toBeLessThanOrEqual(3);
+  expect(endpoint.mostAttempts).toBeLessThanOrEqual(3);
 }
 const performs = ({ instructions }: Plan): readonly PlannedInstruction[] =>
   instructions.filter(({ purpose }) => purpose === "perform");
@@ -84,6 +85,15 @@ function checkLevelZero(plan: Plan, { input }: PlanEndpoint): void {
   expect(due.filter(({ job }) => !needed.has(job)).map(({ ref }) => packageRefText(ref))).toEqual(
     [],
   );
+}
+
+/** SE-21: nothing is handed out whose attempts are known to be used up. */
+function checkAttempts(plan: Plan, { input }: PlanEndpoint): void {
+  for (const { job, revision, attemptLimit } of performs(plan)) {
+    const record = input.records.get(job);
+    if (record?.revision !== revision || record.state !== "failed") continue;
+    expect(record.attempt, job).toBeLessThan(attemptLimit);
+  }
 }
 
 function checkReasons(plan: Plan, { input }: PlanEndpoint): void {

@@ -50,17 +50,18 @@ export const PLAIN: PlanSchedule = {
   isPaused: false,
 };
 
+const COMMAND = {
+  kind: "execute",
+  command: ["remove"],
+  shell: false,
+  captureExitCode: true,
+  timeoutSec: 60,
+  successCodes: [0],
+} as const satisfies PackageRules["uninstall"];
+
 /** An uninstall command, as almost every package has one. */
-export const REMOVABLE: PackageRules = {
-  uninstall: {
-    kind: "execute",
-    command: ["remove"],
-    shell: false,
-    captureExitCode: true,
-    timeoutSec: 60,
-    successCodes: [0],
-  },
-};
+export const REMOVABLE: PackageRules = { uninstall: COMMAND };
+export const LAUNCHABLE: PackageRules = { onLaunch: COMMAND };
 
 export function known(text: string, more: Partial<PlanPackage> = {}): PlanPackage {
   const ref = parsePackageRef(text);

@@ -370,7 +370,7 @@ async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
 
 function commandLine(prefix: Prefix, args: readonly string[]): [string, string[]] {
   // As scripts/run starts an endpoint.
-  const flags = args[0] === "node" ? ["--max-semi-space-size=4"] : [];
+  const flags = args[0] === "node" ? ["--max-semi-space-size=4", "--heap-growing-percent=100"] : [];
   const line = [...prefix, process.execPath, ...flags, PROGRAM, ...args];
   const [file = process.execPath, ...rest] = line;
   return [file, rest];

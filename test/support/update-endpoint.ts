@@ -2,7 +2,7 @@
  * An endpoint that gets one version after the other, without network and without a coordinator: the product's
  * own plan, assembly and notes over a fragment store in memory. Counts the wire bytes that it had to fetch.
  */
-import { readFile, rm, rename } from "node:fs/promises";
+import { mkdtemp, readFile, rm, rename } from "node:fs/promises";
 import { join } from "node:path";
 import type { BuiltPackage } from "../../coordinator/publish/build-package.ts";
 import { publishedVersion } from "../../coordinator/publish/published-version.ts";
@@ -15,6 +15,8 @@ import type { SwarmItem } from "../../node/content/ports.ts";
 import type { SourceBytes } from "../../protocol/check-in.ts";
 import { parseSwarmTag, type Digest } from "../../protocol/ids.ts";
 import { swarmSections } from "../../protocol/swarm-order.ts";
+import { writeTree, type Tree } from "./archives.ts";
+import { builtFrom } from "./build.ts";
 import { MemoryFragmentStore, swarmDigests } from "./memory-content.ts";
 
 const SIGNAL = new AbortController().signal;
@@ -109,6 +111,18 @@ export class UpdateEndpoint {
     await rename(this.#incoming, this.target);
     await this.packages.remember(manifest, built.manifestDigest, this.target, this.store);
   }
+}
+
+/** A package of these files, with patches from `bases`, built below `folder`. */
+export async function builtTree(
+  folder: string,
+  tree: Tree,
+  bases: readonly BuiltPackage[] = [],
+): Promise<BuiltPackage> {
+  const source = await mkdtemp(join(folder, "tree-"));
+  await writeTree(source, tree);
+  const action = { kind: "store", path: "app" } as const;
+  return builtFrom(folder, { source, action, bases: await Promise.all(bases.map(asBase)) });
 }
 
 /** A built version as the base of patches for the next one. */

@@ -38,6 +38,9 @@ const RAMP_NEAR_SHARE = 0.85;
 const PERIOD_MS = 200;
 /** Relative change per second and target missed: slow, because the queue answers a whole period late. */
 const GAIN_PER_SEC = 0.15;
+/** The same upwards where the line was full before: what goes beyond its rate is queue within a second. */
+const GAIN_NEAR_PER_SEC = 0.05;
+const KNEE_NEAR_SHARE = 0.97;
 /** Share of the measured overload that is taken back at once: damps the swing of rate and queue. */
 const DAMPING = 0.5;
 const STEP_MIN = 0.7;
@@ -319,7 +322,9 @@ function isForeign(state: RateState, look: Look, settings: RateSettings): boolea
 function steer(state: RateState, look: Look, isQuiet: boolean, settings: RateSettings): void {
   const missed = 1 - look.queueMs / settings.targetMs;
   const overload = isQuiet ? 0 : overloadOf(state, look);
-  const wish = 1 + (look.periodMs / 1000) * GAIN_PER_SEC * missed - DAMPING * overload;
+  const isNear = missed > 0 && shareOf(state) > KNEE_NEAR_SHARE;
+  const gain = isNear ? GAIN_NEAR_PER_SEC : GAIN_PER_SEC;
+  const wish = 1 + (look.periodMs / 1000) * gain * missed - DAMPING * overload;
   const factor = Math.min(
     Math.max(wish, STEP_MIN),
     look.usedShare > HOLD_USED_SHARE ? STEP_MAX : 1,

@@ -171,10 +171,12 @@ export function renewAll(gate: GateState, index: number, holder: EndpointId, mom
   }
 }
 
-/** With the holder itself gone, all that it holds is free after the same grace. */
+/**
+ * With the holder itself gone, all that it holds is free after the same grace, also where the lease of the
+ * transfer that broke had ended before.
+ */
 export function breakOff(gate: GateState, index: number, holder: EndpointId, endMs: number): void {
   if (gate.forcedLeases.get(index)?.holder === holder) gate.forcedLeases.delete(index);
-  if (gate.leases.get(index)?.holder !== holder) return;
   for (const [at, lease] of gate.leases) {
     if (lease.holder !== holder) continue;
     const expiresMs = Math.min(lease.expiresMs, endMs);

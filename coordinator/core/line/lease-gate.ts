@@ -106,7 +106,12 @@ function answerRequest(gate: GateState, event: GateRequest, moment: Moment): Gat
   const { endpoint, dps, release, done = [] } = event;
   if (event.isGone === true) forgetServed(gate, endpoint);
   for (const index of done) {
-    if (gate.leases.get(index)?.holder !== endpoint) continue;
+    const forced = gate.forcedLeases.get(index);
+    const lease = gate.leases.get(index);
+    const isOwn = forced?.holder === endpoint || lease?.holder === endpoint;
+    // Its lease ended and nobody took it: the bytes are in the site all the same.
+    const isFree = (forced ?? lease) === undefined && servedHolder(gate, index) === undefined;
+    if (!isOwn && !isFree) continue;
     renewAll(gate, index, endpoint, moment);
     markServed(gate, index, endpoint, moment.nowMs);
     if (dps.includes(endpoint)) gate.dpProgressMs = moment.nowMs;

@@ -36,6 +36,8 @@ export interface SentTraffic {
   readonly site: string;
   readonly manifest: Digest;
   readonly wan: WanBytes;
+  /** Of these, what plain HTTPS origins sent; absent: nothing. */
+  readonly plainBytes?: number;
 }
 
 /** What one endpoint reports of one job. */
@@ -113,11 +115,11 @@ interface PackageTraffic extends Pick<TrafficInput, "sent" | "reported" | "away"
 }
 
 function sitesOf({ known, sent, reported, away }: PackageTraffic): readonly SiteTraffic[] {
-  const wanBySite = new Map(sent.map(({ site, wan }) => [site, wan]));
+  const sentBySite = new Map(sent.map((one) => [one.site, one]));
   const reportedBySite = Map.groupBy(reported, ({ site }) => site);
-  const places = new Set([...wanBySite.keys(), ...reportedBySite.keys()]);
+  const places = new Set([...sentBySite.keys(), ...reportedBySite.keys()]);
   return [...places].map((place) => {
-    const wan = wanBySite.get(place) ?? NO_WAN_BYTES;
+    const { wan = NO_WAN_BYTES, plainBytes } = sentBySite.get(place) ?? {};
     const here = reportedBySite.get(place) ?? [];
     const total = wanTotal(wan);
     return {
@@ -127,6 +129,7 @@ function sitesOf({ known, sent, reported, away }: PackageTraffic): readonly Site
       version: known.version,
       manifest: known.manifest,
       wan,
+      ...(plainBytes === undefined ? {} : { plainBytes }),
       expectedBytes: total === 0 ? 0 : known.wireBytes + (known.deltaBytes ?? 0),
       ratio: total === 0 ? 0 : total / Math.max(known.wireBytes, 1),
       sources: here.map(({ bytes }) => bytes).reduce(added, NO_BYTES),

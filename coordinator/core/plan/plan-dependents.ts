@@ -24,7 +24,7 @@ import {
 import { besideFault, conflictFault, installFault, uninstallFault } from "./plan-faults.ts";
 import type { PlanCatalog, PlanInput, PlanPackage } from "./plan-model.ts";
 import type { PlanPresence } from "./plan-presence.ts";
-import { areExclusive, openShelf, settledWish, type Settled, type Shelf } from "./plan-shelf.ts";
+import { areExclusive, openShelf, settledWishes, type Settled, type Shelf } from "./plan-shelf.ts";
 import { versionChooser } from "./version-choice.ts";
 import type { Wish } from "./plan-wishes.ts";
 
@@ -38,6 +38,8 @@ export interface Dependents {
   readonly excluderOf: Shelf["excluderOf"];
   readonly wanterOf: Shelf["wanterOf"];
   readonly conflictOf: (known: PlanPackage) => Fault | undefined;
+  /** Why it cannot be installed for the sake of something else. */
+  readonly faultOf: (known: PlanPackage) => Fault | undefined;
   /** Versions and packages whose place this one takes, and that can be uninstalled. */
   readonly replacedBy: (known: PlanPackage, uninstallsOld: boolean) => readonly PlanPackage[];
   /** Why one of these cannot be taken off before this one. */
@@ -64,7 +66,7 @@ export function dependentsOf(
   grounds: Grounds,
 ): Dependents {
   const { input, presence } = grounds;
-  const shelf = openShelf(input.packages, wishes.free.flatMap(settledWish));
+  const shelf = openShelf(input.packages, settledWishes(wishes.free));
   const settled = new Map<string, Settled>();
   const installOf = installFinder(grounds);
   const replacedBy: Dependents["replacedBy"] = (known, uninstallsOld) =>
@@ -96,6 +98,7 @@ export function dependentsOf(
     excluderOf,
     wanterOf: shelf.wanterOf,
     conflictOf,
+    faultOf: (known) => faultOf(known, uninstallOf),
     replacedBy,
     replacementFaultOf: (known, uninstallsOld) =>
       replacementFault(known, replacedBy(known, uninstallsOld), uninstallOf, grounds),

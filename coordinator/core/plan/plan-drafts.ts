@@ -124,8 +124,8 @@ function draftOf(known: PlanPackage, wishes: readonly Wish[], grounds: Grounds):
   return { key, operation, known, wishes, ...identity };
 }
 
-/** A container's job runs once, whatever else happens to the package. */
-function ownIdentity(known: PlanPackage, wish: Wish, { input }: Grounds): Identity {
+/** A container's job runs once, whatever else happens to the package; so do the launches that it needs. */
+export function ownIdentity(known: PlanPackage, wish: Wish, { input }: Grounds): Identity {
   const kind = jobKindOf(wish.operation);
   const id = jobIdOf(input.endpoint.id, known, kind, wish.intent);
   const revision = revisionOf(known, kind, resetsOf(known, [wish], input));

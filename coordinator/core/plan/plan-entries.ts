@@ -14,6 +14,7 @@ import {
   add,
   idsOf,
   launchDependent,
+  launchFault,
   needed,
   settle,
   takeOff,
@@ -22,6 +23,7 @@ import {
   type Representative,
 } from "./plan-needs.ts";
 import type { PlanPresence } from "./plan-presence.ts";
+import type { Settled } from "./plan-shelf.ts";
 import { satisfiedReason, type Job, type Reasons } from "./plan-verdicts.ts";
 import { compareWishes, type Wish } from "./plan-wishes.ts";
 
@@ -135,12 +137,7 @@ function install(one: Representative, desk: Desk): void {
   const { dependents } = desk;
   const { uninstallsOld } = deciding.intent.schedule;
   const excluder = dependents.excluderOf(known, uninstallsOld);
-  if (excluder !== undefined) {
-    const text = `${packageRefText(known)} and ${packageRefText(excluder.known)} of ${excluder.from} exclude each other.`;
-    const endsWhen = "one of the wishes is withdrawn or changed";
-    const sinceMs = deciding.intent.createdMs;
-    return hold(one, "waiting", [{ code: "loop", text, endsWhen, sinceMs }], desk);
-  }
+  if (excluder !== undefined) return hold(one, "waiting", exclusionReasons(job, excluder), desk);
   const conflict = dependents.conflictOf(known);
   if (conflict !== undefined) return hold(one, "conflict", [conflict], desk);
   const { below, direct, problem } = dependents.closureOf(known);
@@ -175,18 +172,25 @@ function launch(one: Representative, desk: Desk): void {
   const { known, deciding } = job;
   const { below, problem } = desk.dependents.closureOf(known);
   if (problem !== undefined) return hold(one, "waiting", dependencyReasons(known, problem), desk);
-  const conflict = desk.presence.has(known) ? undefined : desk.dependents.conflictOf(known);
-  if (conflict !== undefined) return hold(one, "conflict", [conflict], desk);
-  const stuck = desk.presence.has(known)
-    ? undefined
-    : desk.dependents.replacementFaultOf(known, true);
-  if (stuck !== undefined) return hold(one, "waiting", replacementReasons(known, stuck), desk);
+  const isThere = desk.presence.has(known);
+  const excluder = isThere ? undefined : desk.dependents.excluderOf(known, true);
+  if (excluder !== undefined) return hold(one, "waiting", exclusionReasons(job, excluder), desk);
+  const fault = isThere ? undefined : desk.dependents.faultOf(known);
+  if (fault?.code === "conflict") return hold(one, "conflict", [fault], desk);
+  if (fault !== undefined) return hold(one, "waiting", launchReasons(known, fault), desk);
+  const launched = below.filter(({ rules }) => rules.onLaunch !== undefined);
+  for (const each of launched) {
+    const failed = launchFault(each, deciding, desk);
+    if (failed === undefined) continue;
+    const path = { path: [known.name, each.name], fault: failed };
+    return hold(one, "waiting", dependencyReasons(known, path), desk);
+  }
   const all = [...below, known];
   for (const each of all) needed(each, { deciding, from, isOnlyKept: false }, desk);
   const installs = idsOf(all, desk);
-  const launches = below
-    .filter(({ rules }) => rules.onLaunch !== undefined)
-    .map((each) => launchDependent(each, { deciding, from, after: installs }, desk));
+  const launches = launched.map((each) =>
+    launchDependent(each, { deciding, from, after: installs }, desk),
+  );
   add(entryOf(job, { from, isKept: false, after: [...installs, ...launches] }), desk);
 }
 
@@ -200,6 +204,20 @@ function hold(one: Representative, state: WaitingJob["state"], reasons: Reasons,
   const { job, from } = one;
   desk.held.push(job);
   desk.waiting.push({ ...waitingOf(job, { state, reasons }), from });
+}
+
+function exclusionReasons({ known, deciding }: Job, excluder: Settled): Reasons {
+  const other = `${packageRefText(excluder.known)} of ${excluder.from}`;
+  const text = `${packageRefText(known)} and ${other} exclude each other.`;
+  const endsWhen = "one of the wishes is withdrawn or changed";
+  return [{ code: "loop", text, endsWhen, sinceMs: deciding.intent.createdMs }];
+}
+
+function launchReasons(known: PlanPackage, fault: Fault): Reasons {
+  const name = packageRefText(known);
+  const text = `${name} is launched when it is installed, and it cannot be.`;
+  const endsWhen = `${name} is installed`;
+  return [{ code: "dependency", text, endsWhen, sinceMs: fault.sinceMs }, fault];
 }
 
 function replacementReasons(known: PlanPackage, fault: Fault): Reasons {

@@ -2,12 +2,12 @@
  * Which wishes may not act because of others: contradictions hold all that take part (OCO-34), a later order
  * overtakes an older one, a package that takes another's place holds back the wish for that one.
  */
-import { packageRefText } from "../../../protocol/ids.ts";
+import { packageRefText, type PackageRef } from "../../../protocol/ids.ts";
 import { isSameVersion, versionRevision } from "../../../protocol/version-order.ts";
 import { closureOf } from "./dependencies.ts";
 import { contradictionText, isSuperseded, type Claim } from "./loops.ts";
 import { fromText } from "./plan-identity.ts";
-import type { PlanInput, WaitReason } from "./plan-model.ts";
+import type { PlanInput, PlanPackage, WaitReason } from "./plan-model.ts";
 import { unmetRequirement } from "./plan-requirements.ts";
 import { compareCreation, type Wish } from "./plan-wishes.ts";
 
@@ -149,20 +149,24 @@ function excludeNeeded(
     (wish) => wish.operation === "uninstall" && wish.known !== undefined && !excluded.has(wish),
   );
   if (absent.length === 0) return;
-  const needed = new Map<string, { readonly by: Wish; readonly version: string }>();
+  const needed: { readonly by: PlanPackage; readonly from: string; readonly ref: PackageRef }[] =
+    [];
   for (const wish of begun) {
     if (wish.operation === "uninstall" || wish.known === undefined) continue;
     if (excluded.has(wish) || isOver(wish)) continue;
-    for (const { name, version } of closureOf(wish.known, input.packages).below) {
-      needed.set(name, needed.get(name) ?? { by: wish, version });
-    }
+    const from = fromText(wish.intent);
+    const { below } = closureOf(wish.known, input.packages);
+    for (const ref of below) needed.push({ by: wish.known, from, ref });
   }
   for (const wish of absent) {
-    const need = needed.get(wish.ref.name);
-    if (need?.by.known === undefined) continue;
     const { version } = wish.intent;
-    if (version !== undefined && !isSameVersion(version, need.version)) continue;
-    const primary = `${packageRefText(need.by.known)} of ${fromText(need.by.intent)}`;
+    const need = needed.find(
+      ({ ref }) =>
+        ref.name === wish.ref.name &&
+        (version === undefined || isSameVersion(version, ref.version)),
+    );
+    if (need === undefined) continue;
+    const primary = `${packageRefText(need.by)} of ${need.from}`;
     const text = `${fromText(wish.intent)} wants ${wish.ref.name} gone, and ${primary} needs it.`;
     excluded.set(wish, loopReason(text, wish));
   }

@@ -2,14 +2,16 @@
  * What comes before a package for its sake: its dependents, and the uninstalls of what it takes the place of.
  * Everything is put on the desk once, and nothing behind what has its place already.
  */
+import { packageRefText } from "../../../protocol/ids.ts";
 import type { Operation } from "../../../protocol/intent.ts";
 import { ATTEMPT_LIMIT_DEFAULT } from "../../../protocol/limits.ts";
+import type { Fault } from "./dependencies.ts";
 import type { Dependents } from "./plan-dependents.ts";
-import { operationKey, sharedUninstall, standingOf } from "./plan-drafts.ts";
-import { fromText, jobIdOf, revisionOf } from "./plan-identity.ts";
+import { operationKey, ownIdentity, sharedUninstall, standingOf } from "./plan-drafts.ts";
+import { fromText } from "./plan-identity.ts";
 import type { PlanInput, PlanPackage, WaitingJob } from "./plan-model.ts";
 import type { PlanPresence } from "./plan-presence.ts";
-import type { Job } from "./plan-verdicts.ts";
+import { exhaustedReason, type Job } from "./plan-verdicts.ts";
 import type { Wish } from "./plan-wishes.ts";
 
 /** Something that is handed out. */
@@ -54,13 +56,18 @@ export function launchDependent(
   { deciding, from, after }: Pick<Entry, "deciding" | "from" | "after">,
   desk: Desk,
 ): string {
-  const { intent } = deciding;
-  const id = jobIdOf(desk.input.endpoint.id, known, "launch", intent);
-  const extras = intent.resets === 0 ? [] : [["resets", intent.resets] as const];
-  const revision = revisionOf(known, "launch", extras);
+  const { id, revision } = ownIdentity(known, deciding, desk);
   const shared = { id, revision, known, deciding, from, after, isWished: false, isKept: false };
   add({ ...shared, operation: "launch", attemptLimit: ATTEMPT_LIMIT_DEFAULT }, desk);
   return id;
+}
+
+/** Why a dependent cannot be launched before its primary; undefined where it can. */
+export function launchFault(known: PlanPackage, deciding: Wish, desk: Desk): Fault | undefined {
+  const { record } = ownIdentity(known, deciding, desk);
+  if (record === undefined || standingOf(record, ATTEMPT_LIMIT_DEFAULT) !== "exhausted") return;
+  const reason = exhaustedReason(record.attempt, record.atMs);
+  return { ...reason, text: `The launch of ${packageRefText(known)}: ${reason.text}` };
 }
 
 interface Need {

@@ -7,7 +7,7 @@ import { isSameVersion } from "../../../protocol/version-order.ts";
 import { removes } from "./loops.ts";
 import { fromText } from "./plan-identity.ts";
 import type { PlanCatalog, PlanPackage } from "./plan-model.ts";
-import type { Wish } from "./plan-wishes.ts";
+import { compareWishes, type Wish } from "./plan-wishes.ts";
 
 /** A package that is to be there in the end. */
 export interface Settled {
@@ -55,10 +55,23 @@ export function openShelf(packages: PlanCatalog, wished: readonly Settled[]): Sh
   };
 }
 
-/** Only what is kept up: what runs once has no say in what comes after it. */
-export function settledWish({ known, isStatic, operation, intent }: Wish): readonly Settled[] {
-  if (known === undefined || isStatic || operation === "uninstall") return [];
-  return [{ known, uninstallsOld: intent.schedule.uninstallsOld, from: fromText(intent) }];
+/**
+ * Only what is kept up: what runs once has no say in what comes after it. Of several wishes for one version
+ * each decides in its hours, so an older one cannot stay where any of them takes it off.
+ */
+export function settledWishes(wishes: readonly Wish[]): readonly Settled[] {
+  const found = new Map<PlanPackage, Settled>();
+  for (const { known, isStatic, operation, intent } of wishes.toSorted(compareWishes)) {
+    if (known === undefined || isStatic || operation === "uninstall") continue;
+    const before = found.get(known);
+    const { uninstallsOld } = intent.schedule;
+    found.set(known, {
+      known,
+      uninstallsOld: uninstallsOld || before?.uninstallsOld === true,
+      from: before?.from ?? fromText(intent),
+    });
+  }
+  return [...found.values()];
 }
 
 export function areExclusive(

@@ -74,7 +74,20 @@ export class LanRequests {
     if (late !== undefined && !isInTime) {
       this.site.judged(late, () => late.answeredLate(index, nowMs));
     }
-    return requests.filter(({ peer }) => peer !== source).map(({ peer }) => ({ peer, index }));
+    return this.unanswered(requests, index, source);
+  }
+
+  /** Open requests, and those that were given up, of which the peer does not know. */
+  private unanswered(
+    requests: readonly Asked[],
+    index: number,
+    source: EndpointId | undefined,
+  ): readonly LanRequest[] {
+    const peers = new Set(requests.map(({ peer }) => peer));
+    for (const neighbour of this.site.neighbours.values()) {
+      if (neighbour.takenBack(index)) peers.add(neighbour.peer);
+    }
+    return [...peers].filter((peer) => peer !== source).map((peer) => ({ peer, index }));
   }
 
   /** The request is over without an answer that counts. Returns when it was made. */
@@ -86,9 +99,8 @@ export class LanRequests {
     return requests.find((asked) => asked.peer === peer)?.sinceMs;
   }
 
-  /** Gives up what took too long. */
-  expired(nowMs: number): readonly LanRequest[] {
-    const over: LanRequest[] = [];
+  /** Counts on no answer any more that took too long: another peer is asked, and this one may still come. */
+  expire(nowMs: number): void {
     for (const [index, requests] of this.asked) {
       for (const { peer, sinceMs, deadlineMs } of requests) {
         if (deadlineMs > nowMs) continue;
@@ -97,10 +109,8 @@ export class LanRequests {
         if (neighbour !== undefined) {
           this.site.judged(neighbour, () => neighbour.timedOut(index, sinceMs, nowMs));
         }
-        over.push({ peer, index });
       }
     }
-    return over;
   }
 
   /** What is to be asked of whom now. */

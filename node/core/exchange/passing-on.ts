@@ -6,6 +6,8 @@
 /** So many untaken fragments, the oldest for so long, are the mark of a slow port. */
 const UNSPREAD_MAX_COUNT = 3;
 const UNSPREAD_MAX_MS = 1000;
+/** The first one may be a small page, which proves nothing. */
+const PROVEN_COUNT = 3;
 /** One that has passed fragments on may be so far ahead of its peers. */
 const UNSPREAD_PROVEN_COUNT = 12;
 const UNSPREAD_FORGET_MS = 10_000;
@@ -14,7 +16,7 @@ const HEARD_LATELY_MS = 2000;
 export class PassingOn {
   /** Fetched over the WAN and at no neighbour yet, with the time of arrival. */
   private readonly unspread = new Map<number, number>();
-  private isProven = false;
+  private takenCount = 0;
   private heardMs = Number.NEGATIVE_INFINITY;
 
   /** A peer joined, announced or sent something. */
@@ -29,7 +31,7 @@ export class PassingOn {
 
   /** A neighbour has it. */
   taken(index: number): void {
-    if (this.unspread.delete(index)) this.isProven = true;
+    if (this.unspread.delete(index)) this.takenCount++;
   }
 
   /** Others are to fetch until this node has caught up. */
@@ -41,13 +43,13 @@ export class PassingOn {
     }
     const isMuch = this.unspread.size >= UNSPREAD_MAX_COUNT;
     const isOver = this.isHeeded(nowMs) && isMuch && nowMs - oldestMs >= UNSPREAD_MAX_MS;
-    if (isOver) this.isProven = false;
+    if (isOver) this.takenCount = 0;
     return isOver;
   }
 
   /** Whether another fragment may be fetched before one of those here is taken. */
   mayFetch(nowMs: number): boolean {
-    const most = this.isProven ? UNSPREAD_PROVEN_COUNT : UNSPREAD_MAX_COUNT;
+    const most = this.takenCount >= PROVEN_COUNT ? UNSPREAD_PROVEN_COUNT : UNSPREAD_MAX_COUNT;
     return this.unspread.size < most || !this.isHeeded(nowMs);
   }
 

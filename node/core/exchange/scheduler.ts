@@ -132,8 +132,7 @@ export class Scheduler {
     for (const announcement of this.announcementsDue(nowMs)) this.tell(announcement);
     if (this.have.isFull) this.complete();
     else {
-      for (const gone of this.requests.expired(nowMs))
-        this.effects.push({ type: "cancel", ...gone });
+      this.requests.expire(nowMs);
       this.site.endTrials(nowMs);
       this.requestFromLan(nowMs);
       this.useWan(nowMs);

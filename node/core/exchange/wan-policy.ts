@@ -17,9 +17,10 @@ const PATIENCE_GAPS = 4;
 /** Each rank behind the holders waits one step longer, so that a dead holder is replaced in order. */
 const RANK_STEP_MIN_MS = 400;
 const RANK_STEP_GAPS = 4;
-const RANK_STEPS_MAX = 15;
-/** Whatever the rank and the pace: before the site counts as being without progress. */
+/** Whatever rank and pace: before the site counts as being without progress. Not for all nodes at once. */
 const RANK_PATIENCE_MAX_MS = 10_000;
+const RANK_SPREAD_MS = 200;
+const FIRST_RANKS = 2 * HOLDER_COUNT;
 /** The named holder gets this long on the LAN before a forced lease is asked (distribution 3.2 step 3). */
 const HOLDER_PATIENCE_MS = 2000;
 /** Where there is no session with it, others had their time to bring what it was sent. */
@@ -116,6 +117,8 @@ export class WanPolicy {
   private nextAskMs = 0;
   private failurePauseMs = FAILURE_PAUSE_MIN_MS;
   private progressMs: number;
+  /** When the gate last said that all places are taken: others fetch, however slow the line is. */
+  private fullMs = Number.NEGATIVE_INFINITY;
   private dpHeardMs: number | undefined;
 
   /** `chance` in [0, 1) spreads the first requests of a large site. */
@@ -203,7 +206,7 @@ export class WanPolicy {
     else this.forced(asking.wish.want, answer, nowMs);
   }
 
-  private judged({ grants, leased, retryAfterMs }: LeaseAnswer, nowMs: number): void {
+  private judged({ grants, leased, retryAfterMs, holders }: LeaseAnswer, nowMs: number): void {
     // Only these were taken: the next ones in order may be free.
     if (grants.length === 0 && leased.length > 0 && retryAfterMs === 0) return;
     // With something in hand it still is one of the holders: the rest of the line is taken for now.
@@ -215,6 +218,7 @@ export class WanPolicy {
       this.nextAskMs = nowMs + (grants.length > 0 ? 0 : Math.max(retryAfterMs, REFUSED_PAUSE_MS));
       return;
     }
+    if ((holders ?? 0) >= HOLDER_COUNT) this.fullMs = nowMs;
     const isFirst = this.emptyAnswers === 1;
     const doubled = isFirst ? 0 : REFUSED_PAUSE_MS * 2 ** Math.min(this.emptyAnswers - 1, 10);
     this.nextAskMs = nowMs + Math.max(retryAfterMs, Math.min(doubled, EMPTY_PAUSE_MAX_MS));
@@ -304,23 +308,28 @@ export class WanPolicy {
   private mayAsk(missingCount: number, nowMs: number): boolean {
     const { dp, rank } = this.place;
     if (this.isDp || this.isHolder) return true;
-    const stepMs = Math.max(RANK_STEP_MIN_MS, RANK_STEP_GAPS * this.pace.gapMs);
     const isTail = missingCount <= TAIL_COUNT && this.hasProgressed && !this.wasHolder;
     const tailSteps = isTail ? TAIL_STEPS : 0;
     const behind = Math.max(0, rank - HOLDER_COUNT + 1);
-    const stalledMs = nowMs - this.progressMs;
+    const stalledMs = nowMs - Math.max(this.progressMs, this.fullMs);
     if (dp === undefined || this.dpHeardMs === undefined) {
-      const steps = Math.min(behind + this.extraSteps + tailSteps, RANK_STEPS_MAX);
+      const waitedMs = Math.min(2 * (this.fullMs - this.progressMs), RANK_PATIENCE_MAX_MS);
+      const steps = behind + this.extraSteps + tailSteps;
+      const rankMs = Math.max(this.patienceMs(steps), waitedMs);
       const hasFailed = this.extraSteps >= STEPPED_DOWN_STEPS;
       const mayStandBy = rank < STANDBY_RANKS && !isTail && !hasFailed;
       const isStandby = mayStandBy && nowMs - this.askedMs >= this.standbyMs;
-      const rankMs = Math.min(steps * stepMs, RANK_PATIENCE_MAX_MS);
       return (stalledMs >= rankMs && nowMs >= this.firstAskMs) || isStandby;
     }
     const patienceMs = Math.max(DP_PATIENCE_MS, PATIENCE_GAPS * this.pace.gapMs);
     const silentMs = nowMs - Math.max(this.dpHeardMs, this.progressMs);
-    const rankMs = Math.min(behind, RANK_STEPS_MAX) * stepMs;
-    return silentMs >= patienceMs + Math.min(rankMs, RANK_PATIENCE_MAX_MS);
+    return silentMs >= patienceMs + this.patienceMs(behind);
+  }
+
+  private patienceMs(steps: number): number {
+    const stepMs = Math.max(RANK_STEP_MIN_MS, RANK_STEP_GAPS * this.pace.gapMs);
+    const spreadMs = RANK_SPREAD_MS * Math.max(0, this.place.rank - FIRST_RANKS);
+    return Math.min(steps * stepMs, RANK_PATIENCE_MAX_MS + spreadMs);
   }
 
   private get standbyMs(): number {

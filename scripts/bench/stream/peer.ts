@@ -2,7 +2,7 @@
  * One end of the stream measurement, in a process of its own: `peer.ts serve KIND` prints its address and
  * serves until its input ends; `peer.ts fetch KIND ADDRESS BYTES`. Both print what it cost them.
  */
-import { randomBytes } from "node:crypto";
+import { hash, randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { noise } from "@chainsafe/libp2p-noise";
 import { generateKeyPairFromSeed } from "@libp2p/crypto/keys";
@@ -15,17 +15,19 @@ import { createLibp2p, type Libp2p } from "libp2p";
 import { Agent } from "undici";
 import { BulkClient } from "../../../node/swarm/bulk-client.ts";
 import { BulkServer } from "../../../node/swarm/bulk-server.ts";
+import { createSealer } from "../../../node/swarm/fragment-seals.ts";
 import { NO_LIMITS } from "../../../node/swarm/guarded-ports.ts";
 import { siteTransport } from "../../../node/swarm/site-transport.ts";
 import { tlsIdentity } from "../../../node/swarm/tls-identity.ts";
 import { BULK_PROTOCOL } from "../../../protocol/exchange.ts";
-import { parseSwarmTag } from "../../../protocol/ids.ts";
+import { parseDigest, parseEndpointId, parseSwarmTag } from "../../../protocol/ids.ts";
 
 /** An average fragment, and requests in flight per peer, as the exchange has them. */
 const FRAGMENT_BYTES = 256 * 1024;
 const IN_FLIGHT = 2;
 const TAG = parseSwarmTag("0".repeat(64));
 const fragment = randomBytes(FRAGMENT_BYTES);
+const DIGEST = parseDigest(hash("sha256", fragment, "hex"));
 const agent = new Agent({ connections: 1, connect: { rejectUnauthorized: false } });
 const clients = new Map<string, Promise<BulkClient>>();
 
@@ -117,7 +119,11 @@ async function libp2pOf(isTls: boolean): Promise<Libp2p> {
 async function serveBulk(isTls: boolean): Promise<string> {
   const libp2p = await libp2pOf(isTls);
   const server = new BulkServer(async () => fragment, { ...NO_LIMITS, isOwed: () => false });
-  await libp2p.handle(BULK_PROTOCOL, async (stream) => server.serve(stream));
+  const sealer = createSealer(randomBytes(32), Date.now);
+  await libp2p.handle(BULK_PROTOCOL, async (stream, { remotePeer }) => {
+    const receiver = parseEndpointId(remotePeer.toString());
+    await server.serve(stream, (request) => sealer(request, DIGEST, receiver));
+  });
   return libp2p.getMultiaddrs().map(String)[0] ?? "";
 }
 

@@ -1,9 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ContainerView, Draft } from "../../../protocol/intent-api.ts";
-import { newFleet, type TestFleet } from "./fleet.ts";
+import type { TestFleet } from "./fleet.ts";
 import {
   activePackage,
   apply,
+  berlin,
   container,
   listen,
   publishRules,
@@ -20,9 +21,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 let fleet: TestFleet;
 let pc: Listener;
 beforeEach(async () => {
-  fleet = await newFleet();
-  await fleet.site("berlin", "10.1.0.0/16");
-  pc = await listen(fleet, "e1");
+  ({ fleet, pc } = await berlin());
 });
 afterEach(async () => fleet[Symbol.asyncDispose]());
 

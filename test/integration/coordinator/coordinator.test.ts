@@ -366,7 +366,7 @@ describe("reports and callers", () => {
       dataDir: fleet.dataDir,
       listen: { host: "127.0.0.1", port: 0 },
       isInsecureHttp: false,
-      signal: AbortSignal.timeout(5000),
+      signal: AbortSignal.timeout(60_000),
       log: pino({ level: "silent" }),
     });
     await expect(second).rejects.toMatchObject({ code: "STORE_LOCKED" });

@@ -1,7 +1,7 @@
 /**
  * A real coordinator over HTTPS with a real LevelDB, and endpoints that speak its API with undici.
  */
-import { createHash, generateKeyPairSync, randomBytes, type KeyObject } from "node:crypto";
+import { createHash, generateKeyPairSync, randomBytes, sign, type KeyObject } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -23,7 +23,9 @@ import {
 } from "../../../protocol/check-in.ts";
 import { parseDirectiveTarget, type DirectiveTarget } from "../../../protocol/directive.ts";
 import { rawPublicKey, signStatement, type Envelope } from "../../../protocol/dsse.ts";
+import { sealedBytes } from "../../../protocol/exchange.ts";
 import { encodeFragmentPage } from "../../../protocol/fragment-index.ts";
+import { proofOf, type FragmentProof } from "../../../protocol/fragment-proof.ts";
 import {
   endpointIdOf,
   parseDigest,
@@ -290,6 +292,18 @@ export class TestEndpoint {
   async lease(manifest: Digest, want: number[], more: object = {}): Promise<Answer<LeaseAnswer>> {
     const body = { manifest, want, release: [], ...more };
     return this.fleet.call("POST", "/v1/leases", { bearer: this.bearer, body });
+  }
+
+  /** What a receiver reports where this endpoint signed `digest` for a fragment. */
+  seal(
+    fragment: Pick<FragmentProof, "manifest" | "swarm" | "index">,
+    digest: Digest,
+    receiver: EndpointId,
+  ): FragmentProof {
+    const { swarm, index } = fragment;
+    const sentMs = this.fleet.nowMs;
+    const bytes = sealedBytes({ swarm, index, digest, receiver, sentMs });
+    return proofOf(fragment, { digest, sentMs, signature: sign(null, bytes, this.#key) });
   }
 
   async report(...reports: Report[]): Promise<Answer> {

@@ -1,7 +1,14 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ContainerView } from "../../../protocol/intent-api.ts";
-import { newFleet, rosterIn, type TestFleet } from "./fleet.ts";
-import { activePackage, endpointPage, listen, refused, type Listener } from "./intent-fleet.ts";
+import { rosterIn, type TestFleet } from "./fleet.ts";
+import {
+  activePackage,
+  berlin,
+  endpointPage,
+  listen,
+  refused,
+  type Listener,
+} from "./intent-fleet.ts";
 
 const MINUTE_MS = 60_000;
 const HOUR_MS = 60 * MINUTE_MS;
@@ -9,9 +16,7 @@ const HOUR_MS = 60 * MINUTE_MS;
 let fleet: TestFleet;
 let pc: Listener;
 beforeEach(async () => {
-  fleet = await newFleet();
-  await fleet.site("berlin", "10.1.0.0/16");
-  pc = await listen(fleet, "e1");
+  ({ fleet, pc } = await berlin());
 });
 afterEach(async () => fleet[Symbol.asyncDispose]());
 
@@ -132,15 +137,7 @@ describe("waking", () => {
     await fleet.site("rome", "10.9.0.0/16");
     await activePackage(fleet, "acme/a@1");
     const far = await listen(fleet, "rome-1", "rome", "10.9.0.1");
-    pc.endpoint.system = system(["02:00:00:00:00:01"]);
-    await pc.offers();
-    fleet.nowMs += HOUR_MS;
-    const relay = await listen(fleet, "e2", "berlin", "10.1.0.2");
-    relay.endpoint.system = system(["02:00:00:00:00:02"]);
-    await relay.offers();
-    const schedule = { wake: true, shutdown: true };
-    await assist({ name: "c1", endpoints: ["e1"], packages: ["acme/a@1"], schedule });
-    fleet.nowMs += 2000;
+    const relay = await wakeByNeighbour();
 
     const farAnswer = await far.endpoint.checkIn();
     const answer = await relay.endpoint.checkIn();
@@ -155,15 +152,7 @@ describe("waking", () => {
     ["OCO-11 never shuts down what came up too late", 6, undefined],
   ])("%s", async (_name, minutes, isShutDown) => {
     await activePackage(fleet, "acme/a@1");
-    pc.endpoint.system = system(["02:00:00:00:00:01"]);
-    await pc.offers();
-    fleet.nowMs += HOUR_MS;
-    const relay = await listen(fleet, "e2", "berlin", "10.1.0.2");
-    relay.endpoint.system = system(["02:00:00:00:00:02"]);
-    await relay.offers();
-    const schedule = { wake: true, shutdown: true };
-    await assist({ name: "c1", endpoints: ["e1"], packages: ["acme/a@1"], schedule });
-    fleet.nowMs += 2000;
+    const relay = await wakeByNeighbour();
     await relay.offers();
 
     fleet.nowMs += minutes * MINUTE_MS;
@@ -190,6 +179,20 @@ describe("waking", () => {
     expect(offered?.instruction.shutdownAfter).toBeUndefined();
   });
 });
+
+/** `e1` was last seen an hour ago when a container wants it woken; `e2` is at the same site and up. */
+async function wakeByNeighbour(): Promise<Listener> {
+  pc.endpoint.system = system(["02:00:00:00:00:01"]);
+  await pc.offers();
+  fleet.nowMs += HOUR_MS;
+  const relay = await listen(fleet, "e2", "berlin", "10.1.0.2");
+  relay.endpoint.system = system(["02:00:00:00:00:02"]);
+  await relay.offers();
+  const schedule = { wake: true, shutdown: true };
+  await assist({ name: "c1", endpoints: ["e1"], packages: ["acme/a@1"], schedule });
+  fleet.nowMs += 2000;
+  return relay;
+}
 
 function system(macs: string[]) {
   return {

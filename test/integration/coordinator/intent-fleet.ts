@@ -7,7 +7,7 @@ import type { IntentFile } from "../../../protocol/intent.ts";
 import { parseManifest } from "../../../protocol/manifest.ts";
 import type { PackageRules } from "../../../protocol/package-rules.ts";
 import type { JobReport } from "../../../protocol/report.ts";
-import { directed, type Answer, type TestEndpoint, type TestFleet } from "./fleet.ts";
+import { directed, newFleet, type Answer, type TestEndpoint, type TestFleet } from "./fleet.ts";
 
 export const UNINSTALL = {
   kind: "execute",
@@ -174,6 +174,13 @@ export class Listener {
     }
     throw new Error(`it never comes to rest: ${done.join(", ")}`);
   }
+}
+
+/** Berlin with one endpoint, `e1`, that has asked for its wishes. */
+export async function berlin(): Promise<{ readonly fleet: TestFleet; readonly pc: Listener }> {
+  const fleet = await newFleet();
+  await fleet.site("berlin", "10.1.0.0/16");
+  return { fleet, pc: await listen(fleet, "e1") };
 }
 
 export async function listen(

@@ -2,10 +2,11 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RolloutView } from "../../../protocol/intent-api.ts";
 import type { PackageDetail, PackageTree } from "../../../protocol/page-api.ts";
 import type { Report, RunReport, ScanReport } from "../../../protocol/report.ts";
-import { newFleet, type TestFleet } from "./fleet.ts";
+import type { TestFleet } from "./fleet.ts";
 import {
   activePackage,
   apply,
+  berlin,
   endpointPage,
   listen,
   publishRules,
@@ -21,9 +22,7 @@ const HOUR_MS = 3_600_000;
 let fleet: TestFleet;
 let pc: Listener;
 beforeEach(async () => {
-  fleet = await newFleet();
-  await fleet.site("berlin", "10.1.0.0/16");
-  pc = await listen(fleet, "e1");
+  ({ fleet, pc } = await berlin());
 });
 afterEach(async () => fleet[Symbol.asyncDispose]());
 

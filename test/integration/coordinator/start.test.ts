@@ -8,21 +8,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { initCoordinator } from "../../../coordinator/init.ts";
 import { runCoordinator } from "../../../coordinator/main.ts";
 import { buildApp } from "../../../coordinator/routes/app.ts";
-import { openCatalogShelf, catalogChanges } from "../../../coordinator/store/catalog-shelf.ts";
-import { openFragmentFolder } from "../../../coordinator/store/fragment-folder.ts";
-import { openGateBook } from "../../../coordinator/store/gate-book.ts";
-import { openLineBook } from "../../../coordinator/store/line-book.ts";
-import { openMemoryStore } from "../../../coordinator/store/memory-store.ts";
-import { INTENT_SETTINGS_DEFAULT } from "../../../coordinator/core/intent/intent-settings.ts";
-import { openChoreBook } from "../../../coordinator/store/chore-book.ts";
-import { openIntentBook } from "../../../coordinator/store/intent-book.ts";
-import { openPlanBook } from "../../../coordinator/store/plan-book.ts";
-import { openPresenceBook } from "../../../coordinator/store/presence-book.ts";
-import { openRecords } from "../../../coordinator/store/records.ts";
-import { openWakeBook } from "../../../coordinator/store/wake-book.ts";
-import { openSiteBook } from "../../../coordinator/store/site-book.ts";
-import { keyOfSeed } from "../../../coordinator/trust/fleet-keys.ts";
-import { initTrust } from "../../../coordinator/trust/init-trust.ts";
+import { openCoordinatorParts } from "../../support/coordinator-parts.ts";
 
 const nowMs = 1_800_000_000_000;
 let folder = "";
@@ -45,7 +31,7 @@ const run = async (dataDir: string, port = 0) =>
     dataDir,
     listen: { host: "127.0.0.1", port },
     isInsecureHttp: true,
-    signal: AbortSignal.timeout(5000),
+    signal: AbortSignal.timeout(60_000),
     log: pino({ level: "silent" }),
     now: () => nowMs,
   });
@@ -108,30 +94,7 @@ describe("start", () => {
 
 describe("routes", () => {
   it("lets every route name its callers, and refuses strangers on all that are not public", async () => {
-    const { online, fleet, catalog } = initTrust({ nowMs });
-    const store = openMemoryStore();
-    await store.commit({ set: catalogChanges(catalog) });
-    const records = await openRecords(store);
-    const presence = openPresenceBook(records, []);
-    const parts = {
-      records,
-      presence,
-      sites: openSiteBook(records, presence),
-      plans: openPlanBook(),
-      chores: openChoreBook(),
-      wakes: openWakeBook(records),
-      settings: INTENT_SETTINGS_DEFAULT,
-      intents: openIntentBook(records, presence, { zone: "UTC", now: () => nowMs }),
-      gate: openGateBook(records, () => nowMs),
-      lines: openLineBook({ policyOf: () => undefined, nowMs: () => nowMs }),
-      catalog: openCatalogShelf(records),
-      fragments: await openFragmentFolder(path.join(folder, "fragments")),
-      manifests: await openFragmentFolder(path.join(folder, "manifests")),
-      fleet,
-      online,
-      director: keyOfSeed(online.director),
-      now: () => nowMs,
-    };
+    const { parts } = await openCoordinatorParts(folder, nowMs);
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on("warning", onWarning);

@@ -2,9 +2,8 @@
 import { rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { PackageRules } from "../../../protocol/package-rules.ts";
 import { jobFixture, memoryPackage, packageOf, type JobFixture } from "./job-fixture.ts";
-import { fileRule, notesOf, notingPackage, shell } from "./noting-packages.ts";
+import { fileRule, notingOn, shell } from "./noting-packages.ts";
 
 let node: JobFixture;
 beforeEach(async () => {
@@ -14,13 +13,7 @@ afterEach(async () => {
   await node[Symbol.asyncDispose]();
 });
 
-function noting(name: string, rules: PackageRules = {}, more = "", level = 5) {
-  return notingPackage(node, name, { rules, more, level });
-}
-
-async function notes(): Promise<readonly string[]> {
-  return notesOf(node);
-}
+const { noting, notes } = notingOn(() => node);
 
 describe("restarts", () => {
   it("OCO-14 restarts at once where nobody is logged in, and executes nothing more until then", async () => {

@@ -1,4 +1,5 @@
 /** A driver of jobs on real files and real processes, with content from a memory exchange. */
+import { EventEmitter, once } from "node:events";
 import { mkdir, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -85,6 +86,8 @@ export interface FixtureParts {
   readonly publicAddress?: string;
   readonly retryBaseMs?: number;
   readonly stallMs?: number;
+  /** Stands for both clocks of the node. */
+  readonly now?: () => number;
   /** The process dies at its so manieth report: before it is written, or right after. */
   readonly death?: { readonly at: number; readonly isWritten: boolean };
 }
@@ -102,6 +105,7 @@ export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture>
   const board = new ReportBoard(journal, shared.death);
   const refusals: string[] = [];
   let listener = deaf;
+  const activities = new EventEmitter();
   const manifests = shared.manifests ?? new Map<string, Buffer>();
   const store = shared.store ?? new MemoryFragmentStore();
   const exchange = shared.exchange ?? new MemoryExchange(store, new Map());
@@ -130,12 +134,15 @@ export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture>
         ...(publicAddress === undefined ? {} : { publicAddress }),
       }),
       onRefusal: (refusal) => refusals.push(refusal.code),
-      now: () => Date.now(),
-      clock: () => Date.now(),
+      now: shared.now ?? Date.now,
+      clock: shared.now ?? Date.now,
       retryBaseMs: shared.retryBaseMs ?? 60_000,
       stallMs: shared.stallMs ?? 60_000,
       machine,
-      onActivity: (activity) => listener(activity),
+      onActivity: (activity) => {
+        listener(activity);
+        activities.emit(activity);
+      },
       onAgentError: () => undefined,
     },
     log,
@@ -175,7 +182,7 @@ export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture>
     ended: async (job) =>
       board.reported((report) => report.job === job && report.outcome !== undefined),
     quiet: async () => {
-      while (!driver.isQuiet) await new Promise((resolve) => setTimeout(resolve, 5));
+      while (!driver.isQuiet) await once(activities, "quiet");
     },
     restarted: async () => {
       await close();

@@ -43,4 +43,13 @@ export async function notesOf({ dataDir }: JobFixture): Promise<readonly string[
   return text.split("\n").filter((line) => line !== "");
 }
 
+/** The two above for the node that a test has right now: it starts another one on the same folder at times. */
+export function notingOn(now: () => JobFixture) {
+  return {
+    noting: (name: string, rules: PackageRules = {}, more = "", level = 5) =>
+      notingPackage(now(), name, { rules, more, level }),
+    notes: async () => notesOf(now()),
+  };
+}
+
 export const fileRule = (name: string): DetectionRule => ({ kind: "file", path: name });

@@ -3,7 +3,6 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Action } from "../../../protocol/package-action.ts";
-import type { PackageRules } from "../../../protocol/package-rules.ts";
 import {
   jobFixture,
   memoryPackage,
@@ -12,7 +11,7 @@ import {
   script,
   type JobFixture,
 } from "./job-fixture.ts";
-import { fileRule, notesOf, notingPackage, shell } from "./noting-packages.ts";
+import { fileRule, notingOn, notingPackage, shell } from "./noting-packages.ts";
 
 let node: JobFixture;
 beforeEach(async () => {
@@ -22,13 +21,7 @@ afterEach(async () => {
   await node[Symbol.asyncDispose]();
 });
 
-function noting(name: string, rules: PackageRules = {}, more = "", level = 5) {
-  return notingPackage(node, name, { rules, more, level });
-}
-
-async function notes(): Promise<readonly string[]> {
-  return notesOf(node);
-}
+const { noting, notes } = notingOn(() => node);
 
 describe("detection around an install", () => {
   it("SE-15 starts no installer and fetches nothing where the package is there", async () => {
@@ -257,11 +250,16 @@ describe("conditions checked by the agent", () => {
   });
 
   it("executes by itself when the start comes, and brings the content before", async () => {
-    const startMs = Date.now() + 400;
-    node.direct(noting("app"), { conditions: { startMs } });
+    const startMs = 1_000_400;
+    // The clock stands until the wait has been seen, however slow the machine is.
+    let nowMs = startMs - 400;
+    await using own = await jobFixture({ now: () => nowMs });
+    const pack = notingPackage(own, "app", {});
+    own.direct(pack, { conditions: { startMs } });
 
-    const held = await node.reported(({ reason }) => reason !== undefined);
-    const report = await node.ended("job");
+    const held = await own.reported(({ reason }) => reason !== undefined);
+    nowMs = startMs;
+    const report = await own.ended("job");
 
     expect(held.reason).toContain("waits for its start");
     expect(report.trace.find(({ step }) => step === "actionStarted")?.atMs).toBeGreaterThanOrEqual(

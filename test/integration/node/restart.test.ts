@@ -1,7 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { watch } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { attachRun } from "../../../node/actions/process-runner.ts";
@@ -24,12 +25,19 @@ const shell = (text: string) =>
     ...RUN_FIELDS,
   });
 
-/** Waits for what a real process does to a file. */
+/** What a real process writes into a file, as soon as it is there. */
 async function appears(path: string): Promise<string> {
-  for (;;) {
-    const text = await readFile(path, "utf8").catch(() => "");
-    if (text !== "") return text;
-    await new Promise((resolve) => setTimeout(resolve, 10));
+  const folder = watch(dirname(path));
+  try {
+    for (;;) {
+      // Listening begins before the look, so that no change falls between the two.
+      const change = once(folder, "change");
+      const text = await readFile(path, "utf8").catch(() => "");
+      if (text.endsWith("\n")) return text;
+      await change;
+    }
+  } finally {
+    folder.close();
   }
 }
 

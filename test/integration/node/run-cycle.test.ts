@@ -1,4 +1,5 @@
 /** Whole runs on the driver of jobs: real files and processes, a clock of the test's own. */
+import { EventEmitter, once } from "node:events";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { pino } from "pino";
@@ -20,6 +21,8 @@ let stop: AbortController;
 let running: Promise<void>;
 let isOffline = false;
 let checkIns: number;
+/** Tells each check-in and each report to whoever waits. */
+const happened = new EventEmitter();
 
 beforeEach(async () => {
   node = await jobFixture();
@@ -39,12 +42,16 @@ function start(): void {
     intervalMs: INTERVAL_MS,
     journal,
     outbox: {
-      post: async (report, ...records) => journal.append(...records, { type: "report", report }),
+      post: async (report, ...records) => {
+        await journal.append(...records, { type: "report", report });
+        happened.emit("step");
+      },
     },
     software: async () => machine.software(),
     review: async (signal) => driver.review(signal),
     checkIn: async () => {
       checkIns += 1;
+      happened.emit("step");
       if (isOffline) throw new Error("no network");
     },
     act: async (review) => driver.act(review),
@@ -61,10 +68,13 @@ async function stopped(): Promise<void> {
   await running;
 }
 
-async function runs(count: number): Promise<void> {
-  if (checkIns >= count) return;
-  await new Promise((resolve) => setTimeout(resolve, 5));
-  await runs(count);
+/** `count` whole runs from now on: each check-in begins one, and ends the one before. */
+async function moreRuns(count: number): Promise<void> {
+  const last = checkIns + count + 1;
+  for (;;) {
+    if (checkIns >= last) return;
+    await once(happened, "step");
+  }
 }
 
 function posted(): readonly Report[] {
@@ -78,7 +88,7 @@ async function until<T extends Report>(
   for (;;) {
     const found = posted().filter(isMeant);
     if (found.length >= count) return found;
-    await new Promise((resolve) => setTimeout(resolve, 5));
+    await once(happened, "step");
   }
 }
 
@@ -103,7 +113,7 @@ it("SE-12 SE-16 SE-17 SE-18 tells each action once, after the run, with the scan
   const [log] = await until(isLogOfAction);
   await until(isScan, 2);
   await until(isRun, 2);
-  await new Promise((resolve) => setTimeout(resolve, 2 * INTERVAL_MS));
+  await moreRuns(2);
 
   expect(log?.entries.find(({ step }) => step === "action")).toMatchObject({
     package: "acme/app@1",
@@ -136,8 +146,7 @@ it("SE-20 SE-21 tries again at each run until the limit, and then no more", asyn
   node.direct(installing("app", 1), { attemptLimit: 3 });
 
   await node.reported(({ state }) => state === "failed");
-  const before = checkIns;
-  await runs(before + 3);
+  await moreRuns(2);
 
   const attempts = node.reports.filter(({ outcome }) => outcome !== undefined);
   expect(attempts.map(({ attempt }) => attempt)).toEqual([1, 2, 3]);

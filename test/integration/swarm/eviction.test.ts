@@ -75,6 +75,18 @@ it("tells the gate that a package is no longer here, and fetches only what went"
   expect(PACK.fragments.every(({ digest }) => store.has(digest))).toBe(true);
 });
 
+it("fetches again what goes while the fetch begins", { timeout: 15_000 }, async () => {
+  await fetched();
+  const gone = PACK.fragments.slice(5, 9).map(({ digest }) => digest);
+  for (const digest of gone) await store.delete(digest);
+
+  const fetching = fetched();
+  swarm.evicted(new Set(gone));
+  await fetching;
+
+  expect(PACK.fragments.every(({ digest }) => store.has(digest))).toBe(true);
+});
+
 it("says nothing of what it has not lost", async () => {
   await fetched();
   swarm.evicted(new Set([testPackage(3, 100, "other").fragments[1]!.digest]));

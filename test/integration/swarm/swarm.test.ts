@@ -1,10 +1,17 @@
 /** Several nodes in one process over real libp2p sockets on loopback. */
-import { createHash, randomBytes } from "node:crypto";
-import { afterEach, describe, expect, it } from "vitest";
+import { createHash, hash, randomBytes } from "node:crypto";
+import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Membership, Roster } from "../../../protocol/check-in.ts";
 import type { Envelope } from "../../../protocol/dsse.ts";
 import { ed25519PrivateKey, rawPublicKey } from "../../../protocol/dsse.ts";
-import { endpointIdOf, parseSiteName, type EndpointId } from "../../../protocol/ids.ts";
+import { isSealedBy } from "../../../protocol/fragment-proof.ts";
+import {
+  endpointIdOf,
+  parseDigest,
+  parseSiteName,
+  type Digest,
+  type EndpointId,
+} from "../../../protocol/ids.ts";
 import type { FragmentStore, Origin, Refusal, Swarm } from "../../../node/content/ports.ts";
 import { createSwarm } from "../../../node/swarm/swarm.ts";
 import {
@@ -36,6 +43,7 @@ async function startNode(
     site?: string;
     store?: FragmentStore;
     onRefusal?: () => void;
+    sealedDigest?: (bytes: Buffer) => Digest;
     onNews?: () => void;
   } = {},
 ): Promise<TestNode> {
@@ -57,6 +65,7 @@ async function startNode(
       if (membership.endpoint !== endpoint) throw new Error("a foreign membership");
       return membership;
     },
+    ...(options.sealedDigest === undefined ? {} : { sealedDigest: options.sealedDigest }),
     onNews: () => options.onNews?.(),
     onRefusal: (refusal) => {
       refusals.push(refusal);
@@ -83,7 +92,7 @@ function membershipOf(node: TestNode): Envelope {
   };
 }
 
-async function placeAll(nodes: readonly TestNode[]): Promise<void> {
+async function placeAll(nodes: readonly TestNode[], barred?: EndpointId[]): Promise<void> {
   for (const node of nodes) {
     const others = nodes.filter(({ id }) => id !== node.id);
     const dps = nodes
@@ -102,6 +111,7 @@ async function placeAll(nodes: readonly TestNode[]): Promise<void> {
       epoch: 1,
       criteria: [],
       publicAddress: "127.0.0.1",
+      ...(barred === undefined ? {} : { barred }),
       dps,
       peers: others.map((other) => ({
         endpoint: other.id,
@@ -129,6 +139,10 @@ function copiesSent(origin: TestOrigin): number[] {
   const counts = new Map<number, number>();
   for (const { index } of origin.sent) counts.set(index, (counts.get(index) ?? 0) + 1);
   return [...counts.values()];
+}
+
+function sealedDigest(bytes: Buffer): Digest {
+  return parseDigest(hash("sha256", bytes, "hex"));
 }
 
 describe("the exchange of a site", () => {
@@ -204,6 +218,61 @@ describe("the exchange of a site", () => {
     }
     const all = nodes.flatMap(({ refusals }) => refusals);
     expect(all.length).toBeGreaterThanOrEqual(2);
+  });
+
+  it("BR-3 brings away a proof against who signs what it sends, and none where it signs what it should", async () => {
+    const pack = testPackage(6, 20_000);
+    const origin = new TestOrigin(pack);
+    const evil = new MemoryFragments();
+    for (const [at, { digest, bytes }] of pack.fragments.entries()) {
+      evil.map.set(digest, at === 0 ? bytes : Buffer.concat([bytes, Buffer.of(1)]));
+    }
+    for (const seals of [true, false]) {
+      origin.isDown = true;
+      const options = seals ? { store: evil, sealedDigest } : { store: evil };
+      const liar = await startNode((id) => origin.for(id), options);
+      const onRefusal = () => {
+        origin.isDown = false;
+      };
+      const node = await startNode((id) => origin.for(id), { onRefusal });
+      await liar.swarm.serve(pack.item);
+      await placeAll([liar, node]);
+
+      await fetchAll([node], pack);
+
+      const [refusal] = node.refusals;
+      expect(refusal).toMatchObject({ code: "EXCHANGE_FRAGMENT_CORRUPT", accused: liar.id });
+      expect(refusal?.proof !== undefined).toBe(seals);
+      if (refusal?.proof !== undefined) {
+        const pair = { sender: liar.id, receiver: node.id };
+        expect(isSealedBy(refusal.proof, pair)).toBe(true);
+        expect(isSealedBy(refusal.proof, { ...pair, receiver: liar.id })).toBe(false);
+      }
+    }
+  });
+
+  it("BR-3 asks nothing of a member that the roster bars, though it still shows a membership", async () => {
+    const pack = testPackage(40, 20_000);
+    const origin = new TestOrigin(pack);
+    // Neighbours alone have it, so that each of them is asked whom nothing keeps away.
+    origin.isDown = true;
+    const full = [new MemoryFragments(), new MemoryFragments()] as const;
+    for (const { digest, bytes } of pack.fragments) {
+      for (const store of full) store.map.set(digest, bytes);
+    }
+    const reads = vi.spyOn(full[0], "read");
+    const barred = await startNode((id) => origin.for(id), { store: full[0] });
+    const open = await startNode((id) => origin.for(id), { store: full[1] });
+    const node = await startNode((id) => origin.for(id));
+    await placeAll([barred, open, node]);
+    await Promise.all([barred, open].map(async ({ swarm }) => swarm.serve(pack.item)));
+    reads.mockClear();
+    await placeAll([barred, open, node], [barred.id]);
+
+    const [result] = await fetchAll([node], pack);
+
+    expect(result?.bytes.peer).toBe(pack.item.manifest.content!.wireBytes);
+    expect(reads).not.toHaveBeenCalled();
   });
 
   it("BR-6 exchanges nothing with a member of another site", async () => {

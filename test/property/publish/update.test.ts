@@ -1,13 +1,11 @@
-import { createHash } from "node:crypto";
 import { appendFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { BuiltPackage } from "../../../coordinator/publish/build-package.ts";
-import { writeTree, type Tree } from "../../support/archives.ts";
-import { builtFrom } from "../../support/build.ts";
-import { asBase, UpdateEndpoint } from "../../support/update-endpoint.ts";
+import type { Tree } from "../../support/archives.ts";
+import { noise, touched } from "../../support/noise.ts";
+import { builtTree, UpdateEndpoint } from "../../support/update-endpoint.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -32,15 +30,6 @@ const fileCase: fc.Arbitrary<FileCase> = fc.record({
   ),
 });
 
-/** Bytes without order from a seed. */
-function noise(sizeBytes: number, seed: string): Buffer {
-  const parts: Buffer[] = [Buffer.alloc(0)];
-  for (let at = 0; at < sizeBytes; at += 32) {
-    parts.push(createHash("sha256").update(`${seed} ${at}`).digest());
-  }
-  return Buffer.concat(parts).subarray(0, sizeBytes);
-}
-
 function trees(cases: readonly FileCase[]): { readonly first: Tree; readonly second: Tree } {
   const first: Record<string, { data: Buffer }> = { "always.txt": { data: Buffer.from("one") } };
   const second: Record<string, { data: Buffer }> = { "always.txt": { data: Buffer.from("two") } };
@@ -48,8 +37,7 @@ function trees(cases: readonly FileCase[]): { readonly first: Tree; readonly sec
     const data = noise(sizeBytes, `file ${at}`);
     const path = `folder${at % 3}/file${at}`;
     first[path] = { data };
-    const changed = Buffer.from(data);
-    for (let byte = 0; byte < changed.length; byte += 5000) changed[byte]! ^= 0xff;
+    const changed = touched(data, 5000);
     if (change === "same") second[path] = { data };
     if (change === "touched") second[path] = { data: changed };
     if (change === "longer") second[path] = { data: Buffer.concat([data, noise(999, "more")]) };
@@ -65,13 +53,6 @@ async function damaged(path: string, { damage }: FileCase): Promise<void> {
   if (damage === "gone") await rm(path, { force: true });
 }
 
-async function built(tree: Tree, bases: readonly BuiltPackage[] = []): Promise<BuiltPackage> {
-  const source = await mkdtemp(join(folder, "tree-"));
-  await writeTree(source, tree);
-  const action = { kind: "store", path: "app" } as const;
-  return builtFrom(folder, { source, action, bases: await Promise.all(bases.map(asBase)) });
-}
-
 describe("any update over any state of the old version", () => {
   it("ends in the files of the new version, and never fetches more than the whole of it", async () => {
     const state = fc.record({
@@ -82,8 +63,8 @@ describe("any update over any state of the old version", () => {
     await fc.assert(
       fc.asyncProperty(state, async ({ cases, hasPatches, areFragmentsGone }) => {
         const { first, second } = trees(cases);
-        const old = await built(first);
-        const next = await built(second, hasPatches ? [old] : []);
+        const old = await builtTree(folder, first);
+        const next = await builtTree(folder, second, hasPatches ? [old] : []);
         const endpoint = await UpdateEndpoint.open(await mkdtemp(join(folder, "endpoint-")));
         await endpoint.install(old);
         if (areFragmentsGone) endpoint.store.held.clear();

@@ -45,6 +45,19 @@ describe("background rate", () => {
     },
   );
 
+  it("does not take what it sends too much after a look at the base for somebody else's", () => {
+    const far = { ...OFFICE, baseMs: 60 };
+
+    const { idleShare, rateMinBytesPerSec } = driveLine({
+      line: far,
+      seconds: 300,
+      warmUpSeconds: 5,
+    });
+
+    expect(idleShare).toBeGreaterThan(0.95);
+    expect(rateMinBytesPerSec).toBeGreaterThanOrEqual(RATE_DEFAULTS.startBytesPerSec);
+  });
+
   it("begins low, doubles quickly, and stops growing at the first sign of a queue", () => {
     const state = newRate();
     stepRate(state, { type: "begin" }, 0);

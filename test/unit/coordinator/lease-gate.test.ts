@@ -135,6 +135,24 @@ describe("lease gate", () => {
     ]);
   });
 
+  it("marks served what was done under a forced lease, or under one that ended and nobody took", () => {
+    const site = new Site();
+    site.tell("served", a, 1);
+    site.nowMs += 2000;
+    site.ask(b, [1], { force: "holderUnreachable" });
+    site.ask(b, [], { done: [1] });
+    site.ask(c, [2, 3]);
+    site.nowMs += 60_000;
+    site.ask(a, [3]);
+    site.ask(c, [], { done: [2, 3] });
+
+    expect(site.ask(c, [1, 2, 3]).leased).toEqual([
+      { index: 1, holder: b, isServed: true },
+      { index: 2, holder: c, isServed: true },
+      { index: 3, holder: a, isServed: false },
+    ]);
+  });
+
   it("grants nothing for 30 s to a holder that two endpoints passed by, while others hold leases", () => {
     const site = new Site();
     for (const index of [1, 2]) site.tell("served", a, index);

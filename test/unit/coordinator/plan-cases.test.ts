@@ -8,10 +8,12 @@ import {
   codes,
   job,
   known,
+  LAUNCHABLE,
   MONDAY_MS,
   needs,
   packageName,
   planAt,
+  REMOVABLE,
   reported,
   row,
   ruled,
@@ -243,21 +245,31 @@ describe("orders against what is needed", () => {
     expectRest(packages, [off, wish("a/app@1")]);
   });
 
-  it("OCO-34 holds an order to uninstall the version that all who need the package agree on", () => {
+  it("OCO-34 holds an order to uninstall the version that is left for a rule's package", () => {
     const two = [
       known("a/lib@2"),
       known("a/lib@3"),
       ruled("a/app@1", needs("a/lib")),
-      ruled("a/tool@1", needs("a/lib <3")),
+      ruled("a/new@1", { supersedes: [{ name: packageName("a/lib"), versions: ">=3" }] }),
     ];
-    const intents = [wish("a/app@1"), wish("a/tool@1", { name: "tools" }), off];
+    const intents = [wish("a/app@1"), wish("a/new@1", { name: "new" }), off];
     const plan = planAt(world(two, intents, { installed: [row("a/lib@2")] }));
 
-    expect(steps(plan)).toEqual(["a/app@1", "a/tool@1"]);
+    expect(steps(plan)).toEqual(["a/app@1", "a/new@1"]);
     expect(waitingFor(plan, "a/lib@2")?.reasons).toMatchObject([
       { code: "loop", text: expect.stringContaining("rule/r needs a/lib@2") as string },
     ]);
     expectRest(two, intents, { before: ["a/lib@2"] });
+  });
+
+  it("ZEN-13 takes off no version that one of several edges to a package needs", () => {
+    const two = [known("a/lib@1"), known("a/lib@3"), ruled("a/app@1", needs("a/lib", "a/lib <2"))];
+    const urgent = gone("a/lib@1", { source: "container", name: "off" });
+    const intents = [urgent, job("a/app@1", "on")];
+    const plan = planAt(world(two, intents, { installed: [row("a/lib@1")] }));
+
+    expect(codes(plan, "a/lib@1")).toEqual(["loop"]);
+    expectRest(two, intents, { before: ["a/lib@1"] });
   });
 
   it("OCO-34 holds an order that would be undone by what a rule needs, however urgent it is", () => {
@@ -268,6 +280,59 @@ describe("orders against what is needed", () => {
     expect(steps(plan)).toEqual(["a/lib@3", "a/app@1"]);
     expect(codes(plan, "a/lib@1")).toEqual(["loop"]);
     expectRest(two, [order, wish("a/app@1")]);
+  });
+});
+
+describe("what has a say in what is needed", () => {
+  const packages = [
+    known("a/lib@1", { rules: { ...REMOVABLE, ...LAUNCHABLE } }),
+    known("a/lib@3"),
+    ruled("a/app@1", needs("a/lib >=2")),
+  ];
+
+  it("OCO-34 holds a launch of a version that would take off what a rule needs", () => {
+    const launch = job("a/lib@1", "go", { operation: "launch", schedule: { priority: 5 } });
+    const plan = planAt(world(packages, [launch, wish("a/app@1")]));
+
+    expect(steps(plan)).toEqual(["a/lib@3", "a/app@1"]);
+    expect(codes(plan, "a/lib@1")).toEqual(["loop"]);
+  });
+
+  it("keeps nothing up for an ended rule, although an order that was done shares its job", () => {
+    const tools = [ruled("a/tool@1", needs("a/lib <3")), ...packages.slice(0, 2)];
+    const order = deploy("a/tool@1");
+    const ended = wish("a/tool@1", { name: "ended", schedule: { endMs: MONDAY_MS + 1 } });
+    const done = succeed(world(tools, [order, ended]));
+    const intents = [order, ended, job("a/lib@3", "newer")];
+
+    expect(codes(planAt({ ...done, intents }), "a/lib@3")).toEqual(["loop"]);
+    expect(steps(planAt({ ...done, intents }, MONDAY_MS + 2))).toEqual([
+      "a/tool@1",
+      "uninstall a/lib@1",
+      "a/lib@3",
+    ]);
+  });
+});
+
+describe("several wishes for one version", () => {
+  const packages = [
+    ruled("a/lib@1", { upgrade: "keep" }),
+    bare("a/lib@2", { requirements: { os: ["win32"] } }),
+    ruled("a/app@1", needs("a/lib <2")),
+  ];
+  const intents = [
+    wish("a/lib", { name: "beside", schedule: keepsOld }),
+    wish("a/app", { name: "app" }),
+    wish("a/lib", { name: "alone" }),
+  ];
+
+  it("OCO-41 takes no older one beside it where one of them takes that off, in whatever order they come", () => {
+    for (const all of [intents, intents.toReversed()]) {
+      const plan = planAt(world(packages, all));
+
+      expect(steps(plan)).toEqual([]);
+      expect(codes(plan, "a/app")).toEqual(["dependency", "conflict"]);
+    }
   });
 });
 

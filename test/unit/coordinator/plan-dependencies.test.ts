@@ -240,6 +240,41 @@ describe("launching", () => {
     ]);
   });
 
+  it("SE-21 launches nothing whose install has failed for good, and tries that no more", () => {
+    const input = world(packages.slice(1), [job("a/b@1", "go", { operation: "launch" })]);
+    const [install] = planAt(input).instructions;
+    const plan = planAt(reported(input, install!, "failed", { attempt: 3 }));
+
+    expect(steps(plan)).toEqual([]);
+    expect(codes(plan, "a/b")).toEqual(["dependency", "attemptsExhausted"]);
+  });
+
+  it("SE-21 launches nothing whose dependent's launch has failed for good, and names that", () => {
+    const input = succeed(world(packages, [wish("a/a@1")]));
+    const launching = { ...input, intents: [job("a/a@1", "go", { operation: "launch" })] };
+    const [first] = planAt(launching).instructions.filter(
+      ({ operation }) => operation === "launch",
+    );
+    const plan = planAt(reported(launching, first!, "failed", { attempt: 3 }));
+
+    expect(first?.ref.name).toBe("a/b");
+    expect(steps(plan)).toEqual([]);
+    expect(codes(plan, "a/a")).toEqual(["dependency", "attemptsExhausted"]);
+    const anew = { ...reported(launching, first!, "failed", { attempt: 3 }) };
+    const resets = new Map([[packageName("a/b"), 1]]);
+    expect(steps(planAt({ ...anew, resets })).slice(-2)).toEqual(["launch a/b@1", "launch a/a@1"]);
+  });
+
+  it("OCO-34 launches no version beside one that a rule keeps up in its place", () => {
+    const versions = [...packages.slice(1), known("a/b@2")];
+    const plan = planAt(
+      world(versions, [job("a/b@1", "go", { operation: "launch" }), wish("a/b@2")]),
+    );
+
+    expect(steps(plan)).toEqual(["a/b@2"]);
+    expect(codes(plan, "a/b@1")).toEqual(["loop"]);
+  });
+
   it("does not repeat a launch that succeeded", () => {
     const input = world(packages, [
       job("a/a@1", "go", { operation: "launch", createdMs: MONDAY_MS }),

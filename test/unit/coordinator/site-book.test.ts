@@ -3,6 +3,7 @@ import { openMemoryStore } from "../../../coordinator/store/memory-store.ts";
 import { openPresenceBook, type PresenceBook } from "../../../coordinator/store/presence-book.ts";
 import { openRecords, setRecord, type Records } from "../../../coordinator/store/records.ts";
 import { openSiteBook, type SiteBook } from "../../../coordinator/store/site-book.ts";
+import { openStandingBook } from "../../../coordinator/store/standing-book.ts";
 import { TABLES, type Presence } from "../../../coordinator/store/tables.ts";
 import {
   endpointIdOf,
@@ -33,7 +34,7 @@ beforeEach(async () => {
     }),
   );
   presence = openPresenceBook(records, []);
-  sites = openSiteBook(records, presence);
+  sites = openSiteBook(records, presence, openStandingBook(records));
   for (const id of [a, b, dp]) note(id, 1000);
 });
 

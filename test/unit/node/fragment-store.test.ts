@@ -1,5 +1,6 @@
 import {
   appendFile,
+  mkdir,
   mkdtemp,
   open,
   readdir,
@@ -261,4 +262,24 @@ it("keeps its journal short, however often the same space is used", async () => 
 
   expect(again.has(DIGEST)).toBe(true);
   expect((await readFile(journal, "utf8")).split("\n")).toHaveLength(2);
+});
+
+it("S11 keeps what comes back while it is being deleted", async () => {
+  const store = await opened();
+  await store.write(DIGEST, BYTES);
+  await store.flush();
+  // A deletion that takes its time: many files where one was.
+  await rm(pathOf(DIGEST));
+  await mkdir(pathOf(DIGEST));
+  const names = Array.from({ length: 200 }, (_none, at) => join(pathOf(DIGEST), `${at}`));
+  await Promise.all(names.map(async (name) => writeFile(name, "")));
+
+  const deleted = store.delete(DIGEST);
+  await store.write(DIGEST, BYTES);
+  await deleted;
+
+  expect(await store.read(DIGEST)).toEqual(BYTES);
+  expect(corrupt).toEqual([]);
+  await closed(store);
+  expect((await opened()).has(DIGEST)).toBe(true);
 });

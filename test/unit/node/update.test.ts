@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -7,9 +6,9 @@ import type { BuiltPackage } from "../../../coordinator/publish/build-package.ts
 import { LocalPackages } from "../../../node/content/local-packages.ts";
 import { SourcePlan } from "../../../node/content/source-plan.ts";
 import { swarmSections } from "../../../protocol/swarm-order.ts";
-import { writeTree, type Tree } from "../../support/archives.ts";
-import { builtFrom } from "../../support/build.ts";
-import { asBase, itemOf, UpdateEndpoint } from "../../support/update-endpoint.ts";
+import type { Tree } from "../../support/archives.ts";
+import { noise, touched } from "../../support/noise.ts";
+import { builtTree, itemOf, UpdateEndpoint } from "../../support/update-endpoint.ts";
 
 let shared = "";
 let folder = "";
@@ -20,9 +19,9 @@ let plain: BuiltPackage;
 let patched: BuiltPackage;
 beforeAll(async () => {
   shared = await mkdtemp(join(tmpdir(), "branchline-versions-"));
-  old = await built(FIRST);
-  plain = await built(SECOND);
-  patched = await built(SECOND, [old]);
+  old = await builtTree(shared, FIRST);
+  plain = await builtTree(shared, SECOND);
+  patched = await builtTree(shared, SECOND, [old]);
 });
 afterAll(() => rm(shared, { recursive: true, force: true }));
 beforeEach(async () => {
@@ -30,22 +29,6 @@ beforeEach(async () => {
   endpoint = await UpdateEndpoint.open(folder);
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
-
-/** Bytes without order that every run repeats. */
-function noise(sizeBytes: number, seed: string): Buffer {
-  const parts: Buffer[] = [];
-  for (let at = 0; at < sizeBytes; at += 32) {
-    parts.push(createHash("sha256").update(`${seed} ${at}`).digest());
-  }
-  return Buffer.concat(parts).subarray(0, sizeBytes);
-}
-
-/** One byte in every `everyBytes` is another. */
-function touched(bytes: Buffer, everyBytes: number): Buffer {
-  const copy = Buffer.from(bytes);
-  for (let at = 0; at < copy.length; at += everyBytes) copy[at] = (copy[at]! + 1) % 256;
-  return copy;
-}
 
 const program = noise(900_000, "program");
 const library = noise(700_000, "library");
@@ -68,14 +51,6 @@ const SECOND: Tree = {
   "lib.bin": { data: Buffer.concat([library, noise(50_000, "more")]) },
   "new.txt": { data: "new" },
 };
-
-let treeCount = 0;
-async function built(tree: Tree, bases: readonly BuiltPackage[] = []): Promise<BuiltPackage> {
-  const source = join(shared, `tree-${treeCount++}`);
-  await writeTree(source, tree);
-  const action = { kind: "store", path: "app" } as const;
-  return builtFrom(shared, { source, action, bases: await Promise.all(bases.map(asBase)) });
-}
 
 async function expectStored(tree: Tree): Promise<void> {
   for (const [path, { data }] of Object.entries(tree)) {
@@ -109,10 +84,10 @@ describe("an update with local files", () => {
     const one = Object.entries(texts)[0]!;
     const changed = { ...texts, [one[0]]: { data: Buffer.from(one[1].data).subarray(1) } };
     const after = { ...changed, "app.bin": { data: program } };
-    await endpoint.install(await built(texts));
+    await endpoint.install(await builtTree(shared, texts));
     endpoint.store.held.clear();
 
-    await endpoint.install(await built(after));
+    await endpoint.install(await builtTree(shared, after));
 
     await expectStored(after);
   });
@@ -203,8 +178,8 @@ describe("an update with patches", () => {
   });
 
   it("takes the version before the last from its own set", async () => {
-    const between = await built({ ...SECOND, "new.txt": { data: "in between" } });
-    const next = await built(SECOND, [between, old]);
+    const between = await builtTree(shared, { ...SECOND, "new.txt": { data: "in between" } });
+    const next = await builtTree(shared, SECOND, [between, old]);
     await endpoint.install(old);
 
     const { fetchedBytes } = await endpoint.install(next);
@@ -226,9 +201,11 @@ describe("an update with patches", () => {
   });
 
   it("falls back where a patch gives other bytes than the file list says", async () => {
-    const stranger = await built({ ...SECOND, "app.bin": { data: touched(program, 29_000) } }, [
-      old,
-    ]);
+    const stranger = await builtTree(
+      shared,
+      { ...SECOND, "app.bin": { data: touched(program, 29_000) } },
+      [old],
+    );
     // The patches of another version under this one's file list: a publisher's mistake.
     const { deltas } = stranger.manifest.content!;
     const mixed: BuiltPackage = {
@@ -270,8 +247,8 @@ describe("an update with patches", () => {
 
   it("takes fragments from neighbours rather than patches over the line", async () => {
     // A patch of a third: too much for the line where the LAN has the whole content already.
-    const before = await built({ "app.bin": { data: program } });
-    const next = await built({ "app.bin": { data: touched(program, 20) } }, [before]);
+    const before = await builtTree(shared, { "app.bin": { data: program } });
+    const next = await builtTree(shared, { "app.bin": { data: touched(program, 20) } }, [before]);
     const alone = await UpdateEndpoint.open(join(folder, "alone"));
     for (const one of [endpoint, alone]) await one.install(before);
     const [main] = swarmSections(next.manifest.content!);
@@ -306,7 +283,7 @@ describe("a DP with patches", () => {
       isNearby: () => false,
       freeMemoryBytes: () => 0,
     };
-    const other = await built({ "other.txt": { data: "another version" } });
+    const other = await builtTree(shared, { "other.txt": { data: "another version" } });
     await endpoint.packages.remember(other.manifest, other.manifestDigest, "/nowhere", {
       read: async () => Buffer.from("page"),
     });
@@ -335,7 +312,7 @@ describe("notes of local packages", () => {
     const notes = await LocalPackages.open(join(folder, "notes"));
     const versions: BuiltPackage[] = [];
     for (let at = 0; at < 6; at++)
-      versions.push(await built({ [`${at}.txt`]: { data: `v${at}` } }));
+      versions.push(await builtTree(shared, { [`${at}.txt`]: { data: `v${at}` } }));
     for (const [at, version] of versions.entries()) {
       const { store } = endpoint;
       await endpoint.fetched(version, { isPlain: true });
@@ -358,7 +335,7 @@ describe("notes of local packages", () => {
 
     const notes = await LocalPackages.open(join(folder, "notes"));
 
-    expect(notes.named((await built(texts)).manifest.name)).toEqual([]);
+    expect(notes.named((await builtTree(shared, texts)).manifest.name)).toEqual([]);
     expect(await readdir(join(folder, "notes"))).toEqual(["pages"]);
   });
 });

@@ -19,6 +19,7 @@ import {
   type Tree,
 } from "../../support/archives.ts";
 import { builtFrom } from "../../support/build.ts";
+import { noise } from "../../support/noise.ts";
 import { rebuilt } from "../../support/rebuilt-content.ts";
 
 const launch: Action = {
@@ -45,15 +46,6 @@ beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), "build-package-"));
 });
 afterEach(() => rm(folder, { recursive: true, force: true }));
-
-/** Bytes without order that every run repeats. */
-function noise(sizeBytes: number, seed: string): Buffer {
-  const parts: Buffer[] = [];
-  for (let at = 0; at < sizeBytes; at += 32) {
-    parts.push(createHash("sha256").update(`${seed} ${at}`).digest());
-  }
-  return Buffer.concat(parts).subarray(0, sizeBytes);
-}
 
 function dosZip(): string {
   return join(folder, "dos.zip");

@@ -3,15 +3,14 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { BuiltPackage } from "../../../coordinator/publish/build-package.ts";
 import { pairFiles } from "../../../coordinator/publish/pair-files.ts";
 import { publishedVersion } from "../../../coordinator/publish/published-version.ts";
 import type { FileEntry } from "../../../protocol/file-list.ts";
 import { parseDigest } from "../../../protocol/ids.ts";
 import { swarmSections } from "../../../protocol/swarm-order.ts";
-import { writeTree, type Tree } from "../../support/archives.ts";
-import { builtFrom } from "../../support/build.ts";
-import { asBase } from "../../support/update-endpoint.ts";
+import type { Tree } from "../../support/archives.ts";
+import { noise, touched } from "../../support/noise.ts";
+import { builtTree } from "../../support/update-endpoint.ts";
 
 let folder = "";
 beforeEach(async () => {
@@ -20,33 +19,6 @@ beforeEach(async () => {
 afterEach(() => rm(folder, { recursive: true, force: true }));
 
 const signal = new AbortController().signal;
-
-/** Bytes without order that every run repeats. */
-function noise(sizeBytes: number, seed: string): Buffer {
-  const parts: Buffer[] = [];
-  for (let at = 0; at < sizeBytes; at += 32) {
-    parts.push(createHash("sha256").update(`${seed} ${at}`).digest());
-  }
-  return Buffer.concat(parts).subarray(0, sizeBytes);
-}
-
-/** The same bytes with one byte in every `everyBytes` changed: as a compiler does, everywhere a little. */
-function touched(bytes: Buffer, everyBytes: number): Buffer {
-  const copy = Buffer.from(bytes);
-  for (let at = 0; at < copy.length; at += everyBytes) copy[at] = (copy[at]! + 1) % 256;
-  return copy;
-}
-
-let treeCount = 0;
-async function built(tree: Tree, bases: readonly BuiltPackage[] = []): Promise<BuiltPackage> {
-  const source = join(folder, `tree-${treeCount++}`);
-  await writeTree(source, tree);
-  return builtFrom(folder, {
-    source,
-    action: { kind: "store", path: "app" },
-    bases: await Promise.all(bases.map(asBase)),
-  });
-}
 
 function file(path: string, sizeBytes: number, content = `${path} ${sizeBytes}`): FileEntry {
   const sha256 = parseDigest(createHash("sha256").update(content).digest("hex"));
@@ -103,10 +75,10 @@ describe("patches of a package", () => {
   };
 
   it("carries patches in fragments of their own, behind the content and outside its sums", async () => {
-    const old = await built(first);
-    const plain = await built(second);
+    const old = await builtTree(folder, first);
+    const plain = await builtTree(folder, second);
 
-    const next = await built(second, [old]);
+    const next = await builtTree(folder, second, [old]);
 
     const { deltas, ...content } = next.manifest.content!;
     expect(content).toEqual(plain.manifest.content);
@@ -123,33 +95,36 @@ describe("patches of a package", () => {
   });
 
   it("gives the same bytes for the same two versions", async () => {
-    const old = await built(first);
+    const old = await builtTree(folder, first);
 
-    const [one, other] = [await built(second, [old]), await built(second, [old])];
+    const [one, other] = [
+      await builtTree(folder, second, [old]),
+      await builtTree(folder, second, [old]),
+    ];
 
     expect(one.manifestDigest).toBe(other.manifestDigest);
   });
 
   it("leaves a patch out that saves less than 30 %", async () => {
-    const old = await built({ "app.bin": { data: noise(300_000, "one") } });
+    const old = await builtTree(folder, { "app.bin": { data: noise(300_000, "one") } });
 
-    const next = await built({ "app.bin": { data: noise(300_000, "other") } }, [old]);
+    const next = await builtTree(folder, { "app.bin": { data: noise(300_000, "other") } }, [old]);
 
     expect(next.manifest.content!.deltas).toBeUndefined();
   });
 
   it("carries a set for each of several older versions, the newest first", async () => {
-    const oldest = await built({ ...first, "readme.txt": { data: "version 0" } });
-    const old = await built(first);
+    const oldest = await builtTree(folder, { ...first, "readme.txt": { data: "version 0" } });
+    const old = await builtTree(folder, first);
 
-    const next = await built(second, [old, oldest]);
+    const next = await builtTree(folder, second, [old, oldest]);
 
     const bases = next.manifest.content!.deltas!.map(({ base }) => base.manifest);
     expect(bases).toEqual([old.manifestDigest, oldest.manifestDigest]);
   });
 
   it("refuses an old version whose bytes are not what its digest says", async () => {
-    const old = await built(first);
+    const old = await builtTree(folder, first);
     const wire = new Map(old.fragments.map(({ digest, filePath }) => [digest, filePath]));
     const lying = {
       manifest: async () => old.manifestBytes,

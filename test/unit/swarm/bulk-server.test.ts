@@ -3,7 +3,9 @@ import { Uint8ArrayList } from "uint8arraylist";
 import { describe, expect, it } from "vitest";
 import { BulkServer, type UploadLimits } from "../../../node/swarm/bulk-server.ts";
 import {
+  BULK_CANCEL_INDEX,
   BULK_HEADER_BYTES,
+  BULK_SEAL_BYTES,
   decodeBulkHeader,
   encodeBulkRequest,
   type BulkStatus,
@@ -12,6 +14,7 @@ import { parseSwarmTag } from "../../../protocol/ids.ts";
 
 const swarm = parseSwarmTag("a".repeat(64));
 const FRAGMENT = Buffer.alloc(1000, 7);
+const SEAL = Buffer.alloc(BULK_SEAL_BYTES, 9);
 
 /** As much of a stream as the server uses; what it sends is kept. */
 class MemoryStream extends EventTarget {
@@ -54,7 +57,7 @@ async function answers(limits: Partial<UploadLimits>, indices: readonly number[]
     ...limits,
   });
   const stream = new MemoryStream();
-  const serving = server.serve(stream as unknown as Stream);
+  const serving = server.serve(stream as unknown as Stream, () => SEAL);
   for (const [at, index] of indices.entries()) {
     stream.push(encodeBulkRequest({ id: at + 1, swarm, index }));
   }
@@ -82,5 +85,67 @@ describe("bulk server", () => {
 
     expect(statuses).toEqual(["ok", "ok"]);
     expect(taken).toEqual([1000, 1000]);
+  });
+
+  it("does not send what the peer has taken back, and answers every request once", async () => {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const server = new BulkServer(
+      async () => {
+        begun.resolve();
+        await gate.promise;
+        return FRAGMENT;
+      },
+      { uploadSlots: 8, upload: async () => undefined, isOwed: () => false },
+    );
+    const stream = new MemoryStream();
+    const serving = server.serve(stream as unknown as Stream, () => SEAL);
+    for (const id of [1, 2, 3]) stream.push(encodeBulkRequest({ id, swarm, index: id }));
+    await begun.promise;
+    // The first is under way, the second waits, the ninth was never asked.
+    for (const id of [1, 2, 9]) {
+      stream.push(encodeBulkRequest({ id, swarm, index: BULK_CANCEL_INDEX }));
+    }
+    stream.end();
+    gate.resolve();
+    await serving;
+
+    const headers = stream.sent.map((frame) =>
+      decodeBulkHeader(frame.subarray(0, BULK_HEADER_BYTES)),
+    );
+    expect(headers.map(({ id, status }) => `${id} ${status}`)).toEqual([
+      "1 ok",
+      "2 cancelled",
+      "3 ok",
+    ]);
+    expect(stream.sent[1]).toHaveLength(BULK_HEADER_BYTES);
+  });
+
+  it("takes back what waits for a place among the peers that are served", async () => {
+    const gate = Promise.withResolvers<void>();
+    const begun = Promise.withResolvers<void>();
+    const server = new BulkServer(
+      async ({ id }) => {
+        if (id === 1) begun.resolve();
+        if (id === 1) await gate.promise;
+        return FRAGMENT;
+      },
+      { uploadSlots: 1, upload: async () => undefined, isOwed: () => false },
+    );
+    const [first, second] = [new MemoryStream(), new MemoryStream()];
+    const serving = [first, second].map((stream) =>
+      server.serve(stream as unknown as Stream, () => SEAL),
+    );
+    first.push(encodeBulkRequest({ id: 1, swarm, index: 1 }));
+    await begun.promise;
+    second.push(encodeBulkRequest({ id: 2, swarm, index: 2 }));
+    second.push(encodeBulkRequest({ id: 2, swarm, index: BULK_CANCEL_INDEX }));
+    first.end();
+    second.end();
+    gate.resolve();
+    await Promise.all(serving);
+
+    const { status } = decodeBulkHeader(second.sent[0]!.subarray(0, BULK_HEADER_BYTES));
+    expect(status).toBe("cancelled");
   });
 });

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { ExchangeManners } from "../../../node/content/ports.ts";
+import type { ExchangeManners, Origin } from "../../../node/content/ports.ts";
 import { guardedPorts, NO_LIMITS, OwedFragments } from "../../../node/swarm/guarded-ports.ts";
 import type { PackagePorts } from "../../../node/swarm/package-swarm.ts";
 import { RecentFragments } from "../../../node/swarm/recent-fragments.ts";
@@ -21,6 +21,7 @@ interface Setting {
 function guarded(
   more: Partial<ExchangeManners> = {},
   here: Pick<ReadonlySet<number>, "has"> = new Set(),
+  origin: Origin = new TestOrigin(pack).for(SELF),
 ): Setting {
   const asked: number[] = [];
   const wasted: [string, number][] = [];
@@ -32,15 +33,17 @@ function guarded(
   };
   const plain: PackagePorts = {
     store: new MemoryFragments(),
-    origin: new TestOrigin(pack).for(SELF),
+    origin,
     recent: new RecentFragments(),
     ask: async (_peer, index) => {
       asked.push(index);
-      return { kind: "ok", bytes: pack.fragments[index]!.bytes };
+      return { kind: "ok", bytes: pack.fragments[index]!.bytes, seal: Buffer.alloc(104) };
     },
+    cancel: () => undefined,
     send: () => undefined,
     isDp: () => false,
     ban: () => undefined,
+    convict: () => undefined,
     onRefusal: () => undefined,
     nowMs: () => 0,
   };
@@ -111,5 +114,21 @@ describe("guarded ports", () => {
 
     expect(owed.has({ swarm, index: 2 })).toBe(true);
     expect(owed.has({ swarm, index: 3 })).toBe(false);
+  });
+
+  it("asks an origin of any make for its fragments, also one that keeps its state to itself", async () => {
+    class Counting {
+      #asked = 0;
+      async lease() {
+        return { grants: [], leased: [], retryAfterMs: 0 };
+      }
+      async fragment() {
+        return Buffer.from(`${++this.#asked}`);
+      }
+    }
+    const { ports } = guarded({}, new Set(), new Counting());
+    const fetched = await ports.origin.fragment(pack.item.manifestDigest, "token", signal);
+
+    expect(fetched.toString()).toBe("1");
   });
 });

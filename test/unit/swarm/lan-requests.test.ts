@@ -108,13 +108,27 @@ describe("requests to neighbours", () => {
   it("that were given up are not repeated while they may still wait in the peer's queue", () => {
     const lan = new Lan();
     lan.join(slow, range(0, 20));
-    expect(lan.due()).toHaveLength(1);
+    const { index } = lan.due()[0]!;
     lan.nowMs += 3000;
-    expect(lan.requests.expired(lan.nowMs)).toHaveLength(1);
+    lan.requests.expire(lan.nowMs);
+    expect(lan.requests.isAsked(index)).toBe(false);
     lan.nowMs += 20_000;
     expect(lan.due()).toEqual([]);
     lan.nowMs += 10_000;
     expect(lan.due()).toHaveLength(1);
+  });
+
+  it("are taken back where the fragment came from elsewhere, also those that were given up", () => {
+    const lan = new Lan();
+    lan.join(slow, [7]);
+    lan.due();
+    lan.nowMs += 3000;
+    lan.requests.expire(lan.nowMs);
+    lan.join(quick, [7]);
+    expect(lan.due()).toEqual([{ peer: quick, index: 7 }]);
+
+    expect(lan.arrive(7, quick)).toEqual([{ peer: slow, index: 7 }]);
+    expect(lan.arrive(7, quick)).toEqual([]);
   });
 
   it("prove a peer alive by an answer that comes after they were given up", () => {
@@ -122,7 +136,7 @@ describe("requests to neighbours", () => {
     lan.join(slow, range(0, 20));
     const { index } = lan.due()[0]!;
     lan.nowMs += 3000;
-    lan.requests.expired(lan.nowMs);
+    lan.requests.expire(lan.nowMs);
     lan.site.endTrials(lan.nowMs);
     expect(lan.site.of(19)).toBe(0);
     lan.arrive(index, slow);

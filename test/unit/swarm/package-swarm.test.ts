@@ -38,11 +38,13 @@ async function node(pack: TestPackage, role: "agent" | "dp" = "agent"): Promise<
     recent: new RecentFragments(),
     ask: async (_peer, index) => {
       asked.push(index);
-      return { kind: "ok", bytes: pack.fragments[index]!.bytes };
+      return { kind: "ok", bytes: pack.fragments[index]!.bytes, seal: Buffer.alloc(104) };
     },
+    cancel: () => undefined,
     send: () => undefined,
     isDp: () => false,
     ban: () => undefined,
+    convict: () => undefined,
     onRefusal: () => undefined,
     // As on a node that has run for a while.
     nowMs: () => performance.now() + 60_000,

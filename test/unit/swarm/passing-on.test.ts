@@ -24,10 +24,13 @@ describe("what a holder fetched", () => {
     expect(heardOf([1, 2], 1000).isFailing(2000)).toBe(false);
   });
 
-  it("may be further ahead once neighbours take fragments", () => {
-    const passing = heardOf([0], 1000);
-    passing.taken(0);
-    for (let index = 1; index <= 6; index++) passing.fetched(index, 2000);
+  it("may be further ahead once neighbours have taken three: one may be a small page", () => {
+    const passing = heardOf([0, 7, 8], 1000);
+    for (const index of [0, 7]) passing.taken(index);
+    for (let index = 1; index <= 2; index++) passing.fetched(index, 2000);
+    expect(passing.mayFetch(2000)).toBe(false);
+    passing.taken(8);
+    for (let index = 3; index <= 6; index++) passing.fetched(index, 2000);
 
     expect(passing.mayFetch(2000)).toBe(true);
     expect(passing.isFailing(3000)).toBe(true);

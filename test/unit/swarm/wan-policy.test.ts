@@ -59,6 +59,19 @@ function patienceOf(rank: number, gapMs: number): number {
   }
 }
 
+/** Wishes of a node within 20 s of silence, each answered by nothing and so many holders. */
+function wishCount(holders: number): number {
+  const node = new Node({ rank: 3, siteSize: 32 });
+  const endMs = node.nowMs + 20_000;
+  let count = 0;
+  for (; node.nowMs < endMs; node.nowMs += 50) {
+    if (node.wish() === undefined) continue;
+    count++;
+    node.answer({ ...NOTHING, retryAfterMs: 1000, holders }, 0);
+  }
+  return count;
+}
+
 describe("lease wishes", () => {
   it("ask at once where nobody else is, for 32 fragments", () => {
     expect(new Node().wish()?.want).toHaveLength(32);
@@ -88,6 +101,20 @@ describe("lease wishes", () => {
     while (node.wish() === undefined && node.nowMs - silentMs < 60_000) node.nowMs += 50;
 
     expect(node.nowMs - silentMs).toBeLessThanOrEqual(10_050);
+  });
+
+  it("take the word of the gate that all places are taken for progress of the site", () => {
+    expect(wishCount(3)).toBeLessThan(wishCount(2));
+    expect(wishCount(3)).toBeLessThanOrEqual(4);
+  });
+
+  it("of a large site that stands still on a slow line come one after another", () => {
+    const waits = [4, 8, 20, 40].map((rank) => patienceOf(rank, 3000));
+
+    expect(waits[0]).toBeLessThanOrEqual(10_050);
+    expect(waits[1]).toBeGreaterThan(waits[0]!);
+    expect(waits[2]).toBeGreaterThan(waits[1]! + 2000);
+    expect(waits[3]).toBeGreaterThan(waits[2]! + 3500);
   });
 
   it("of a non-holder pause twice as long after each empty answer", () => {

@@ -3,6 +3,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { expect } from "vitest";
 import { addPackage, catalogBundle, catalogInForce } from "../../../coordinator/trust/catalog.ts";
 import { signDirective, type DirectiveEntry } from "../../../coordinator/trust/director.ts";
 import { keyOfSeed } from "../../../coordinator/trust/fleet-keys.ts";
@@ -174,6 +175,16 @@ export class FleetFixture {
 
   async accept(store: TrustStore, answer: CheckInAnswer): Promise<AcceptResult> {
     return store.accept(answer, { endpoint: this.endpoint, nonce: NONCE, nowMs: this.nowMs });
+  }
+
+  /** Nothing of the refused answer may be seen in the store afterwards. */
+  async expectRefused(store: TrustStore, answer: CheckInAnswer, code: string): Promise<void> {
+    const before = shown(store);
+
+    const result = await this.accept(store, answer);
+
+    expect(result).toMatchObject({ kind: "refused", code });
+    expect(shown(store)).toEqual(before);
   }
 }
 

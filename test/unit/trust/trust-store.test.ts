@@ -41,12 +41,7 @@ afterEach(async () => {
 });
 
 async function expectRefused(answer: CheckInAnswer, code: string): Promise<void> {
-  const before = shown(store);
-
-  const result = await fleet.accept(store, answer);
-
-  expect(result).toMatchObject({ kind: "refused", code });
-  expect(shown(store)).toEqual(before);
+  await fleet.expectRefused(store, answer, code);
 }
 
 describe("a renewed catalog", () => {

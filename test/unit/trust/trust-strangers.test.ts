@@ -1,16 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TrustStore } from "../../../node/trust/trust-store.ts";
 import type { CheckInAnswer } from "../../../protocol/check-in.ts";
-import {
-  FleetFixture,
-  DAY,
-  HOUR,
-  NOW,
-  manifestOf,
-  newEndpoint,
-  shown,
-  tempDir,
-} from "./fleet-fixture.ts";
+import { FleetFixture, DAY, HOUR, NOW, manifestOf, newEndpoint, tempDir } from "./fleet-fixture.ts";
 
 let dir: Awaited<ReturnType<typeof tempDir>>;
 let store: TrustStore;
@@ -31,12 +22,7 @@ afterEach(async () => {
 });
 
 async function expectRefused(answer: CheckInAnswer, code: string): Promise<void> {
-  const before = shown(store);
-
-  const result = await fleet.accept(store, answer);
-
-  expect(result).toMatchObject({ kind: "refused", code });
-  expect(shown(store)).toEqual(before);
+  await fleet.expectRefused(store, answer, code);
 }
 
 describe("strangers", () => {

@@ -1,17 +1,24 @@
 /** Golden bytes of every message of the exchange, good and bad. */
+import { sign } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Bitmap } from "../../../protocol/bitmap.ts";
+import { ed25519PrivateKey } from "../../../protocol/dsse.ts";
 import {
+  BULK_CANCEL_INDEX,
+  BULK_SEAL_BYTES,
   decodeBulkHeader,
+  decodeBulkSeal,
   decodeBulkRequest,
   decodeControl,
   encodeBulkHeader,
+  encodeBulkSeal,
+  sealedBytes,
   encodeBulkRequest,
   encodeControl,
   type ControlMessage,
 } from "../../../protocol/exchange.ts";
-import { endpointIdOf, parseSwarmTag } from "../../../protocol/ids.ts";
+import { endpointIdOf, parseDigest, parseSwarmTag } from "../../../protocol/ids.ts";
 
 const swarm = parseSwarmTag("ab".repeat(32));
 const have = new Bitmap(10);
@@ -109,6 +116,38 @@ describe("bulk messages", () => {
     expect(header.toString("hex")).toBe("000000070000010000");
     expect(decodeBulkRequest(request)).toEqual({ id: 7, swarm, index: 258 });
     expect(decodeBulkHeader(header)).toEqual({ id: 7, status: "ok", payloadBytes: 65_536 });
+  });
+
+  it("a request is taken back by its id, and answered without a payload", () => {
+    const cancel = encodeBulkRequest({ id: 7, swarm, index: BULK_CANCEL_INDEX });
+    const header = encodeBulkHeader({ id: 7, status: "cancelled", payloadBytes: 0 });
+
+    expect(cancel.toString("hex")).toBe(`00000007${"ab".repeat(32)}ffffffff`);
+    expect(header.toString("hex")).toBe("000000070300000000");
+    expect(decodeBulkHeader(header)).toEqual({ id: 7, status: "cancelled", payloadBytes: 0 });
+    expect(() => decodeBulkHeader(Buffer.from("000000070300000001", "hex"))).toThrow(/impossible/u);
+  });
+
+  it("a seal and what it signs have their golden bytes", () => {
+    const digest = parseDigest("cd".repeat(32));
+    const receiver = endpointIdOf(Buffer.alloc(32, 0x11));
+    const sealed = sealedBytes({ swarm, index: 258, digest, receiver, sentMs: 65_536 });
+    const signature = sign(null, sealed, ed25519PrivateKey(Buffer.alloc(32, 7)));
+    const seal = encodeBulkSeal({ digest, sentMs: 65_536, signature });
+
+    expect(sealed.toString("hex")).toBe(
+      `${Buffer.from("branchline fragment 1\n").toString("hex")}${"ab".repeat(32)}00000102` +
+        `${"cd".repeat(32)}${"11".repeat(32)}0000000000010000`,
+    );
+    expect(seal).toHaveLength(BULK_SEAL_BYTES);
+    expect(seal.toString("hex")).toBe(
+      `${"cd".repeat(32)}0000000000010000${signature.toString("hex")}`,
+    );
+    // Ed25519 is deterministic.
+    expect(signature.toString("hex")).toBe(
+      "2ecfd21753d4ddf04d5a871f4ceeb5f6d9e772234400de992beaf6dccf93994b23b729a9233c62dccad8625e0bcfe4e80c90bec893dec0f3b1d5cd8bbfa22807",
+    );
+    expect(decodeBulkSeal(seal)).toEqual({ digest, sentMs: 65_536, signature });
   });
 
   it("a header that claims four gigabytes is refused before anything is allocated", () => {

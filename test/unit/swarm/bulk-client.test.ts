@@ -1,0 +1,89 @@
+/** The asking end of a bulk stream: every request has one answer, also one that is taken back. */
+import type { Stream } from "@libp2p/interface";
+import { Uint8ArrayList } from "uint8arraylist";
+import { describe, expect, it } from "vitest";
+import { BulkClient } from "../../../node/swarm/bulk-client.ts";
+import {
+  BULK_CANCEL_INDEX,
+  BULK_SEAL_BYTES,
+  decodeBulkRequest,
+  encodeBulkHeader,
+  type BulkHeader,
+} from "../../../protocol/exchange.ts";
+import { parseSwarmTag } from "../../../protocol/ids.ts";
+
+const swarm = parseSwarmTag("a".repeat(64));
+const other = parseSwarmTag("b".repeat(64));
+
+/** As much of a stream as the client uses. */
+class MemoryStream extends EventTarget {
+  readonly sent: Buffer[] = [];
+  status = "open";
+  readStatus = "readable";
+  readableEnded = false;
+  readBufferLength = 0;
+
+  send(bytes: Buffer): boolean {
+    this.sent.push(bytes);
+    return true;
+  }
+
+  answer(header: BulkHeader, payload = Buffer.alloc(0)): void {
+    const data = new Uint8ArrayList(encodeBulkHeader(header), payload);
+    this.dispatchEvent(Object.assign(new Event("message"), { data }));
+  }
+
+  pause(): void {}
+  resume(): void {}
+  abort(): void {}
+}
+
+async function settled(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
+describe("a bulk client", () => {
+  it("takes back a request by its id, and gives whatever answer comes", async () => {
+    const stream = new MemoryStream();
+    const client = new BulkClient(async () => stream as unknown as Stream);
+    const answers = [client.ask(swarm, 5), client.ask(swarm, 6), client.ask(other, 5)];
+    await settled();
+    client.cancel(swarm, 5);
+    client.cancel(swarm, 6);
+    client.cancel(swarm, 7);
+    await settled();
+
+    const taken = stream.sent.map(decodeBulkRequest).slice(3);
+    expect(taken).toEqual([
+      { id: 1, swarm, index: BULK_CANCEL_INDEX },
+      { id: 2, swarm, index: BULK_CANCEL_INDEX },
+    ]);
+
+    // The first had been sent by then.
+    const seal = Buffer.alloc(BULK_SEAL_BYTES, 9);
+    const sealed = Buffer.concat([seal, Buffer.from("abc")]);
+    stream.answer({ id: 1, status: "ok", payloadBytes: 3 }, sealed);
+    stream.answer({ id: 2, status: "cancelled", payloadBytes: 0 });
+    stream.answer({ id: 3, status: "absent", payloadBytes: 0 });
+    expect(await Promise.all(answers)).toEqual([
+      { kind: "ok", bytes: Buffer.from("abc"), seal },
+      { kind: "cancelled" },
+      { kind: "absent" },
+    ]);
+  });
+
+  it("takes back nothing that has been answered", async () => {
+    const stream = new MemoryStream();
+    const client = new BulkClient(async () => stream as unknown as Stream);
+    const answer = client.ask(swarm, 5);
+    await settled();
+    stream.answer({ id: 1, status: "busy", payloadBytes: 0 });
+    await answer;
+    client.cancel(swarm, 5);
+    await settled();
+
+    expect(stream.sent).toHaveLength(1);
+  });
+});
