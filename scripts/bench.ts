@@ -36,11 +36,14 @@ async function main(): Promise<number> {
       isJson: args.includes("--json"),
       args: args.filter((word) => word !== "--json"),
     });
-    return 0;
+    // A bench that missed a bound has said so by now.
+    return Number(process.exitCode ?? 0);
   }
   console.error(name === undefined ? "usage: npm run bench -- NAME" : `error: no bench "${name}"`);
   console.error(`benches: ${known.join(", ")}`);
   return name === undefined ? 0 : 2;
 }
 
+// A signal ends by the exit handlers: processes and namespaces that a bench has made go with it.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 process.exitCode = await main();

@@ -2,14 +2,17 @@
  * One package to every endpoint of one or more offices over slow lines: Branchline beside a libtorrent
  * swarm, a caching HTTP distribution point and one raw TCP stream, on the same links in the same run.
  *
- *   npm run bench -- swarm [--cells 1x10,1x30,3x8] [--mb 25] [--wan 20mbit] [--lan 200mbit] [--runs 5]
+ *   npm run bench -- swarm [--cells 1x10,1x30,3x8] [--mb 25] [--line-mbit 20] [--port-mbit 200] [--runs 5]
  *                          [--only raw-tcp,http-dp,libtorrent,branchline,branchline-dp] [--json]
  *
- * A cell is offices x endpoints. time: last endpoint in units of bytes ÷ line rate. wan: bytes over the worst
- * line ÷ package. cpu: user and system seconds of every process that takes part, both ends, ÷ delivered
- * gigabytes. Needs root, nginx, curl and python3-libtorrent; a contestant that is not installed is named.
+ * A cell is offices x endpoints; all of them share the cores of this machine. A run in which the busiest core
+ * was busy for more than four fifths of the time is marked: it shows the machine, not the lines, and wants
+ * slower ones, such as --line-mbit 5 --port-mbit 50.
+ * time: last endpoint in units of bytes ÷ line rate. wan: bytes over the worst line ÷ package. cpu: user and
+ * system seconds of every process that takes part, both ends, ÷ delivered gigabytes. Needs root, nginx, curl and python3-libtorrent; a contestant that is not installed is named.
  */
 import { parseArgs } from "node:util";
+import { CORE_SHARE_MAX } from "../../test/support/core-load.ts";
 import { requireLab, type BenchOptions } from "../bench-options.ts";
 import { runBranchline } from "./swarm/branchline.ts";
 import { medianOf, worstOf, type Contest, type Course, type Figures } from "./swarm/course.ts";
@@ -30,6 +33,8 @@ interface Result {
   readonly runs: readonly Figures[];
   readonly median: Figures;
   readonly worst: Figures;
+  /** Runs that show how fast the machine is rather than the lines. */
+  readonly boundRunCount: number;
 }
 
 interface Cell {
@@ -43,8 +48,8 @@ export async function run({ isJson, args }: BenchOptions): Promise<void> {
     options: {
       cells: { type: "string", default: "1x10,1x30,3x8" },
       mb: { type: "string", default: "25" },
-      wan: { type: "string", default: "20mbit" },
-      lan: { type: "string", default: "200mbit" },
+      "line-mbit": { type: "string", default: "20" },
+      "port-mbit": { type: "string", default: "200" },
       runs: { type: "string", default: "5" },
       only: { type: "string", default: Object.keys(CONTESTS).join(",") },
     },
@@ -52,8 +57,8 @@ export async function run({ isJson, args }: BenchOptions): Promise<void> {
   await requireLab();
   const cells: Cell[] = [];
   for (const text of values.cells.split(",")) {
-    const { wan, lan } = values;
-    const course = { ...cellOf(text), sizeBytes: Number(values.mb) * 1_000_000, wan, lan };
+    const rates = { wan: `${values["line-mbit"]}mbit`, lan: `${values["port-mbit"]}mbit` };
+    const course = { ...cellOf(text), sizeBytes: Number(values.mb) * 1_000_000, ...rates };
     const cell = await cellRun(course, values.only.split(","), Number(values.runs));
     cells.push(cell);
     if (!isJson) printTable(cell);
@@ -85,6 +90,7 @@ async function cellRun(course: Course, names: readonly string[], runCount: numbe
     runs: all,
     median: medianOf(all),
     worst: worstOf(all),
+    boundRunCount: all.filter(({ coreShare }) => coreShare > CORE_SHARE_MAX).length,
   }));
   return { course, results };
 }
@@ -94,13 +100,16 @@ function printTable({ course, results }: Cell): void {
   console.log(
     `\n${sites} office(s) x ${hosts} endpoints, ${sizeBytes / 1e6} MB, WAN ${wan}, LAN ${lan}: median (worst)`,
   );
-  console.log("                 time            wan             cpu s/GB");
-  for (const { name, median, worst } of results) {
+  console.log("                 time            wan             cpu s/GB        busiest core");
+  for (const { name, runs, median, worst, boundRunCount } of results) {
     const cells = [
       `${median.time.toFixed(3)} (${worst.time.toFixed(3)})`,
       `${median.wan.toFixed(3)} (${worst.wan.toFixed(3)})`,
       `${median.cpuSecondsPerGb.toFixed(1)} (${worst.cpuSecondsPerGb.toFixed(1)})`,
+      `${median.coreShare.toFixed(2)} (${worst.coreShare.toFixed(2)})`,
     ];
-    console.log(`${name.padEnd(16)} ${cells.map((cell) => cell.padEnd(15)).join(" ")}`);
+    const mark = boundRunCount === 0 ? "" : `bound by CPU: ${boundRunCount} of ${runs.length}`;
+    const row = cells.map((cell) => cell.padEnd(15)).join(" ");
+    console.log(`${name.padEnd(16)} ${row} ${mark}`.trimEnd());
   }
 }

@@ -2,37 +2,44 @@
  * The simulator against the lab (distribution 6): the same offices, lines and bytes, once by real
  * processes in network namespaces and once by the scheduler under virtual time.
  *
- *   npm run bench -- validate [--hosts 2,4,8] [--wan 5,20] [--mb 12] [--runs 3] [--json]
+ *   npm run bench -- validate [--hosts 2,4,8] [--wan 5,20] [--fault none,kill,slow] [--dp no,yes]
+ *                             [--seconds 15] [--runs 3] [--json]
  *
- * Links of the simulator come from the raw TCP stream of the same run and are never tuned on a swarm's
- * result. Completion should agree within 5 %, bytes over the line within 1 %. Needs root.
+ * Each line carries what it can in `--seconds`. Completion should agree within 5 %, bytes over the line
+ * within 1 %, what agents send by a Kolmogorov-Smirnov distance below 0.15. Needs root.
  */
 import { parseArgs } from "node:util";
-import { FRAGMENT_AVERAGE_BYTES } from "../../protocol/limits.ts";
+import { DeployError } from "../../protocol/errors.ts";
+import { CORE_SHARE_MAX } from "../../test/support/core-load.ts";
 import { requireLab, type BenchOptions } from "../bench-options.ts";
-import { runScenario } from "../simulate/run-scenario.ts";
-import { parseScenario } from "../simulate/scenario.ts";
-import { runBranchline } from "./swarm/branchline.ts";
-import { medianOf, type Course, type Figures } from "./swarm/course.ts";
+import { median } from "../simulate/extrapolation.ts";
+import type { Course } from "./swarm/course.ts";
 import { runRawTcp } from "./swarm/raw-tcp.ts";
+import { CELL_FAULTS, distributionDistance, LAN_MBIT_PER_SEC, type Cell } from "./validate/cell.ts";
+import { runInLab, type LabRun } from "./validate/lab-cell.ts";
+import { runSimulated } from "./validate/simulated-cell.ts";
 
-/** Content-defined fragments come out a fifth above their average setting (distribution 4.3). */
-const FRAGMENT_MEAN_BYTES = Math.round(FRAGMENT_AVERAGE_BYTES * 1.2);
-const LAN_MBIT_PER_SEC = 200;
-const SEED = 1;
+const BYTES_PER_MBIT = 125_000;
+const TIME_TOLERANCE = 0.05;
+const WAN_TOLERANCE = 0.01;
+const UPLOAD_TOLERANCE = 0.15;
+/** Virtual runs cost nothing: enough of them for a smooth distribution. */
+const SEEDS = Array.from({ length: 25 }, (_none, at) => at + 1);
 
-interface Cell {
-  readonly hosts: number;
-  readonly wanMbitPerSec: number;
-  readonly hasDp: boolean;
-  readonly lab: Ratios;
-  readonly simulator: Ratios;
-}
-
-/** Both over what the raw stream needed on the same line. */
 interface Ratios {
   readonly time: number;
   readonly wan: number;
+}
+
+interface Compared extends Cell {
+  readonly lab: Ratios;
+  readonly simulator: Ratios;
+  /** Lowest and highest of the simulator's runs. */
+  readonly simulatedTimes: readonly [number, number];
+  /** Kolmogorov-Smirnov distance of the agents' uploads, and from how many in the lab. */
+  readonly uploadDistance: number;
+  readonly uploadCount: number;
+  readonly coreShare: number;
 }
 
 export async function run({ isJson, args }: BenchOptions): Promise<void> {
@@ -41,88 +48,106 @@ export async function run({ isJson, args }: BenchOptions): Promise<void> {
     options: {
       hosts: { type: "string", default: "2,4,8" },
       wan: { type: "string", default: "5,20" },
-      mb: { type: "string", default: "12" },
+      fault: { type: "string", default: "none,kill,slow" },
+      dp: { type: "string", default: "no" },
+      seconds: { type: "string", default: "15" },
       runs: { type: "string", default: "3" },
     },
   });
+  const cells = cellsOf(values);
+  const runCount = numberOf("--runs", values.runs);
   await requireLab();
-  const cells: Cell[] = [];
-  for (const wanMbitPerSec of numbers(values.wan)) {
-    for (const hosts of numbers(values.hosts)) {
-      const size = { hosts, wanMbitPerSec, sizeBytes: Number(values.mb) * 1_000_000 };
-      for (const hasDp of [false, true]) {
-        const cell = await compared(size, hasDp, Number(values.runs));
-        console.error(JSON.stringify(cell));
-        cells.push(cell);
-      }
-    }
+  const all: Compared[] = [];
+  if (!isJson) printHead();
+  for (const cell of cells) {
+    const one = await compared(cell, runCount);
+    all.push(one);
+    if (!isJson) printRow(one);
   }
-  if (isJson) console.log(JSON.stringify({ cells }));
-  else printTable(cells);
+  if (isJson) console.log(JSON.stringify({ cells: all }));
 }
 
-interface Size {
-  readonly hosts: number;
-  readonly wanMbitPerSec: number;
-  readonly sizeBytes: number;
+function cellsOf(flags: Readonly<Record<string, string>>): readonly Cell[] {
+  const { hosts = "", wan = "", fault = "", dp = "", seconds = "" } = flags;
+  const faults = CELL_FAULTS.filter((one) => fault.split(",").includes(one));
+  if (faults.length !== fault.split(",").length) refuse(`--fault "${fault}"`, "none, kill or slow");
+  const line = numberOf("--seconds", seconds);
+  return numbersOf("--wan", wan).flatMap((wanMbitPerSec) =>
+    numbersOf("--hosts", hosts).flatMap((hostCount) =>
+      dp.split(",").flatMap((word) =>
+        faults.map((one): Cell => {
+          const sizeBytes = wanMbitPerSec * BYTES_PER_MBIT * line;
+          return { hosts: hostCount, wanMbitPerSec, hasDp: word === "yes", fault: one, sizeBytes };
+        }),
+      ),
+    ),
+  );
 }
 
-async function compared(size: Size, hasDp: boolean, runCount: number): Promise<Cell> {
-  const { hosts, wanMbitPerSec, sizeBytes } = size;
-  const lan = `${LAN_MBIT_PER_SEC}mbit`;
-  const course: Course = { sites: 1, hosts, sizeBytes, wan: `${wanMbitPerSec}mbit`, lan };
+async function compared(cell: Cell, runCount: number): Promise<Compared> {
+  const { hosts, wanMbitPerSec, sizeBytes } = cell;
+  const wan = `${wanMbitPerSec}mbit`;
+  const course: Course = { sites: 1, hosts, sizeBytes, wan, lan: `${LAN_MBIT_PER_SEC}mbit` };
   const raw = await runRawTcp(course);
-  const runs: Figures[] = [];
-  for (let round = 0; round < runCount; round++) runs.push(await runBranchline(course, { hasDp }));
-  const seen = medianOf(runs);
-  const lab = { time: seen.time / raw.time, wan: seen.wan / raw.wan };
-  return { hosts, wanMbitPerSec, hasDp, lab, simulator: simulated(size, hasDp, raw) };
+  const seen: LabRun[] = [];
+  for (let round = 0; round < runCount; round++) seen.push(await runInLab(cell, raw));
+  const simulated = SEEDS.map((seed) => runSimulated(cell, raw, seed));
+  const uploads = seen.flatMap((one) => one.uploads);
+  const times = simulated.map(({ time }) => time);
+  return {
+    ...cell,
+    lab: { time: median(seen.map(({ time }) => time)), wan: median(seen.map((one) => one.wan)) },
+    simulator: { time: median(times), wan: median(simulated.map((one) => one.wan)) },
+    simulatedTimes: [Math.min(...times), Math.max(...times)],
+    uploadDistance: distributionDistance(
+      uploads,
+      simulated.flatMap((one) => one.uploads),
+    ),
+    uploadCount: uploads.length,
+    coreShare: Math.max(...seen.map(({ coreShare }) => coreShare)),
+  };
 }
 
-function simulated(size: Size, hasDp: boolean, raw: Figures): Ratios {
-  const { hosts, wanMbitPerSec, sizeBytes } = size;
-  const scenario = parseScenario({
-    about: "One cell of the lab.",
-    package: { bytes: sizeBytes, fragmentBytes: FRAGMENT_MEAN_BYTES },
-    sites: [
-      {
-        name: "office",
-        count: 1,
-        // The lab's DP is a host of its own.
-        endpoints: hosts + (hasDp ? 1 : 0),
-        hasDp,
-        wanMbitPerSec,
-        lanMbitPerSec: LAN_MBIT_PER_SEC,
-      },
-    ],
-    start: { endpointSpreadSec: 0.1, siteSpreadSec: 0 },
-    links: { lanLatencyMs: 0.5, wanLatencyMs: 1, goodput: 1 / raw.time },
-    origin: { mbitPerSec: 10_000 },
-    runs: 5,
-    seed: SEED,
-  });
-  const [office] = runScenario(scenario, SEED).classes;
-  return { time: office?.timeRatio.median ?? NaN, wan: office?.wanRatio.median ?? NaN };
+function printHead(): void {
+  console.log("over the raw stream           lab           simulator            difference");
+  console.log("hosts Mbit/s DP   fault   time   wan    time   wan   (times)        time     wan");
 }
 
-function printTable(cells: readonly Cell[]): void {
-  console.log("over the raw stream     lab            simulator      difference");
-  console.log("hosts  WAN Mbit/s  DP   time   wan     time   wan     time     wan");
-  for (const { hosts, wanMbitPerSec, hasDp, lab, simulator } of cells) {
-    const place = `${String(hosts).padEnd(6)} ${String(wanMbitPerSec).padEnd(11)} ${hasDp ? "yes" : "no "}`;
-    const figures = [lab, simulator].map(
-      ({ time, wan }) => `${time.toFixed(3)}  ${wan.toFixed(3)}`,
-    );
-    const parted = [lab.time / simulator.time, lab.wan / simulator.wan].map(percent);
-    console.log(`${place}  ${figures.join("   ")}   ${parted.join("   ")}`);
-  }
+function printRow(one: Compared): void {
+  const { hosts, wanMbitPerSec, hasDp, fault, lab, simulator, simulatedTimes } = one;
+  const place = `${String(hosts).padEnd(5)} ${String(wanMbitPerSec).padEnd(6)} ${hasDp ? "yes" : "no "}  ${fault.padEnd(5)}`;
+  const figures = [lab, simulator].map(({ time, wan }) => `${time.toFixed(3)} ${wan.toFixed(4)}`);
+  const spread = simulatedTimes.map((time) => time.toFixed(3)).join("-");
+  const parted = [lab.time / simulator.time, lab.wan / simulator.wan].map((ratio) => ratio - 1);
+  const [time = Number.NaN, wan = Number.NaN] = parted;
+  const misses = [
+    ...(Math.abs(time) > TIME_TOLERANCE ? ["time"] : []),
+    ...(Math.abs(wan) > WAN_TOLERANCE ? ["wan"] : []),
+    ...(one.uploadDistance >= UPLOAD_TOLERANCE ? ["uploads"] : []),
+  ];
+  const verdict = misses.length === 0 ? "agree" : `apart: ${misses.join(", ")}`;
+  const bound = one.coreShare > CORE_SHARE_MAX ? ", bound by CPU" : "";
+  const distance = `KS ${one.uploadDistance.toFixed(2)} of ${one.uploadCount}`;
+  console.log(
+    `${place}  ${figures.join("  ")} (${spread})  ${percent(time)} ${percent(wan)}  ${distance}  ` +
+      `core ${one.coreShare.toFixed(2)}  ${verdict}${bound}`,
+  );
 }
 
-function percent(ratio: number): string {
-  const value = (ratio - 1) * 100;
-  return `${value < 0 ? "" : "+"}${value.toFixed(1)} %`;
+function percent(share: number): string {
+  return `${share < 0 ? "" : "+"}${(share * 100).toFixed(1)} %`;
 }
 
-function numbers(text: string): readonly number[] {
-  return text.split(",").map(Number);
+function numbersOf(flag: string, text: string): readonly number[] {
+  return text.split(",").map((word) => numberOf(flag, word));
+}
+
+function numberOf(flag: string, text: string): number {
+  const value = Number(text);
+  if (!Number.isInteger(value) || value < 1) refuse(`${flag} "${text}"`, "whole numbers from 1");
+  return value;
+}
+
+function refuse(what: string, expected: string): never {
+  throw new DeployError("INPUT_INVALID", { what, expected });
 }

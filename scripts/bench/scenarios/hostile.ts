@@ -2,15 +2,14 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
-import { sha256Of } from "../../../test/support/deployments.ts";
 import type { Behaviour } from "../../../test/support/hostile-peer.ts";
 import { PROJECT_FOLDER } from "../../../test/support/processes.ts";
 import { bestSeconds } from "../swarm/course.ts";
 import { Stage } from "../swarm/stage.ts";
-import { atMost, type Check, type Scenario } from "./scenario.ts";
+import { atLeast, atMost, QUIET_CHECK_IN, timed, type Scenario } from "./scenario.ts";
+import { badFiles, badFragments } from "./wrong-bytes.ts";
 
 const REF = "scenario/noise@1";
-const STORED = "scenario-noise-1";
 const PROGRAM = join(PROJECT_FOLDER, "test/support/hostile-program.ts");
 const BEHAVIOURS: readonly Behaviour["kind"][] = ["flips", "truncates", "silent"];
 /** The second bad fragment of a peer bans it, at each of the others. */
@@ -22,7 +21,7 @@ export const HOSTILE_SCENARIO: Scenario = {
   run: async (conditions) => {
     const { peers, wan, lan, sizeBytes, raw } = conditions;
     const options = { sites: 1, agents: peers, hasDp: false, spares: BEHAVIOURS.length };
-    await using stage = await Stage.open({ ...options, wan, lan });
+    await using stage = await Stage.open({ ...options, wan, lan, checkIn: QUIET_CHECK_IN });
     await using stack = new AsyncDisposableStack();
     for (const [at, kind] of BEHAVIOURS.entries()) {
       const child = await startHostile(stage, peers + at, kind);
@@ -34,12 +33,14 @@ export const HOSTILE_SCENARIO: Scenario = {
     const path = await stage.publish(REF, sizeBytes);
     const order = { ref: REF, sizeBytes, target: "all", names: stage.agents };
     const transfer = await stage.transfer(order);
+    const refused = await badFragments(stage);
     const best = bestSeconds(sizeBytes, wan) * raw.time;
     return [
-      atMost("files with bad bytes", 0, await badFiles(stage, path)),
+      atMost("files with bad bytes", 0, await badFiles(stage, REF, path)),
       atMost("line ÷ raw TCP", 1.01, (transfer.wanBytes[0] ?? 0) / sizeBytes / raw.wan),
-      atMost("time ÷ raw TCP", 1.03, transfer.seconds / best),
-      await mostRefused(stage),
+      timed(atMost("time ÷ raw TCP", 1.03, transfer.seconds / best), transfer),
+      atMost("bad fragments that one agent took from one peer", STRIKES, Math.max(0, ...refused)),
+      atLeast("pairs in which one refused the other's fragment", 1, refused.length),
     ];
   },
 };
@@ -69,27 +70,4 @@ async function startHostile(
   });
   await once(child.stdout, "data");
   return child;
-}
-
-async function badFiles(stage: Stage, path: string): Promise<number> {
-  const digest = await sha256Of(path);
-  const stored = stage.agents.map((name) =>
-    join(stage.fleet.nodeFolder(name), "store", STORED, `${STORED}.bin`),
-  );
-  const digests = await Promise.all(stored.map(sha256Of));
-  return digests.filter((each) => each !== digest).length;
-}
-
-/** By the agents' own logs: how many bad fragments one of them took from one peer. */
-async function mostRefused(stage: Stage): Promise<Check> {
-  const counts: number[] = [];
-  for (const name of stage.agents) {
-    const log = (await stage.fleet.nodes.get(name)?.log()) ?? "";
-    const byPeer = new Map<string, number>();
-    for (const [, peer = ""] of log.matchAll(/peer (12D3\w+) sent bytes that do not match/gu)) {
-      byPeer.set(peer, (byPeer.get(peer) ?? 0) + 1);
-    }
-    counts.push(...byPeer.values());
-  }
-  return atMost("bad fragments that one agent took from one peer", STRIKES, Math.max(0, ...counts));
 }

@@ -1,16 +1,25 @@
-/** Scenario 11: a crowd that joins behind one address, and an office whose two halves lose each other. */
+/** Scenario 11: a crowd that joins behind one address, what an office says by multicast, and islands. */
 import { join } from "node:path";
 import { Type } from "typebox";
-import { outputOf } from "../../../test/support/processes.ts";
 import { parserOf } from "../../../protocol/json.ts";
+import { outputOf, until } from "../../../test/support/processes.ts";
 import type { Fault } from "../swarm/faults.ts";
 import { Stage } from "../swarm/stage.ts";
-import { atMost, type Check, type Conditions, type Scenario } from "./scenario.ts";
+import { startMdnsEar } from "./mdns-ear.ts";
+import {
+  atLeast,
+  atMost,
+  QUIET_CHECK_IN,
+  type Check,
+  type Conditions,
+  type Scenario,
+} from "./scenario.ts";
 
 const CROWD = 50;
 const JOINERS = join(import.meta.dirname, "joiners.ts");
 const AGENTS = 8;
 const ISLANDS = 2;
+const RESTART_LIMIT_MS = 90_000;
 /** Small enough for a split that lasts the whole transfer. */
 const SIZE_BYTES = 20_000_000;
 
@@ -25,10 +34,11 @@ export const JOINS_SCENARIO: Scenario = {
   run: async (conditions) => {
     const { wan, lan } = conditions;
     const options = { sites: 1, agents: AGENTS, hasDp: false, spares: 1, wan, lan };
-    await using stage = await Stage.open(options);
+    await using stage = await Stage.open({ ...options, checkIn: QUIET_CHECK_IN });
     return [
       ...(await crowd(stage)),
-      await island(stage, conditions, { ref: "whole/noise@1", word: "joined", bound: 1.01 }),
+      ...(await heard(stage, conditions)),
+      ...(await unheard(stage, conditions)),
       await island(stage, conditions, {
         ref: "split/noise@1",
         word: "split all the time",
@@ -56,6 +66,50 @@ async function crowd(stage: Stage): Promise<readonly Check[]> {
   if (result.exitCode !== 0) throw new Error(`the joiners failed: ${result.stderr}`);
   const { lost, seconds } = parseJoined(JSON.parse(result.stdout));
   return [atMost("lost joins", 0, lost), atMost("seconds until the last has joined", 20, seconds)];
+}
+
+/** All agents start again, when they ask most, and fetch a package; a spare host counts what it hears. */
+async function heard(stage: Stage, conditions: Conditions): Promise<readonly Check[]> {
+  const { lab } = stage;
+  await using ear = await startMdnsEar(lab.host(0, AGENTS), lab.address(0, AGENTS));
+  const begin = performance.now();
+  await restarted(stage);
+  const joined = await island(stage, conditions, {
+    ref: "whole/noise@1",
+    word: "joined",
+    bound: 1.01,
+  });
+  const seconds = (performance.now() - begin) / 1000;
+  return [
+    joined,
+    atLeast("mDNS packets heard in the office", 1, ear.packets()),
+    atMost("mDNS packets per second", 1, ear.packets() / seconds),
+  ];
+}
+
+/** The same where the switch passes no multicast on. */
+async function unheard(stage: Stage, conditions: Conditions): Promise<readonly Check[]> {
+  const { lab } = stage;
+  await lab.muteMulticast(0);
+  await using ear = await startMdnsEar(lab.host(0, AGENTS), lab.address(0, AGENTS));
+  await restarted(stage);
+  const order = { ref: "mute/noise@1", word: "joined, without multicast", bound: 1.01 };
+  const joined = await island(stage, conditions, order);
+  return [joined, atMost("without multicast: mDNS packets heard", 0, ear.packets())];
+}
+
+async function restarted(stage: Stage): Promise<void> {
+  const { fleet, agents } = stage;
+  for (const name of agents) await fleet.nodes.get(name)?.stop();
+  const stoppedMs = Date.now();
+  for (const name of agents) await stage.startHost(name);
+  await until("all agents check in again", RESTART_LIMIT_MS, async () => {
+    const { endpoints } = await fleet.status();
+    const seen = endpoints.filter(
+      ({ name, lastSeen }) => agents.includes(name) && Date.parse(lastSeen ?? "") > stoppedMs,
+    );
+    return seen.length === agents.length ? true : undefined;
+  });
 }
 
 interface Island {

@@ -3,7 +3,7 @@ import { bestSeconds } from "../swarm/course.ts";
 import { runHttpDp } from "../swarm/http-dp.ts";
 import { middleOf } from "../swarm/median.ts";
 import { Stage } from "../swarm/stage.ts";
-import { atLeast, atMost, shown, type Scenario } from "./scenario.ts";
+import { atLeast, atMost, shown, timed, type Scenario } from "./scenario.ts";
 
 const REF = "scenario/noise@1";
 const AGENTS = 8;
@@ -26,13 +26,14 @@ export const LAN_SCENARIO: Scenario = {
     const [dp = ""] = stage.dps;
     await stage.transfer({ ref: REF, sizeBytes, target: `endpoint:${dp}`, names: [dp] });
     const order = { ref: REF, sizeBytes, target: "all", names: stage.agents };
-    const { ownSeconds, uploads, seconds } = await stage.transfer(order);
+    const transfer = await stage.transfer(order);
+    const { ownSeconds, uploads, seconds } = transfer;
     const best = bestSeconds(sizeBytes, LAN);
     const [middle, slowest] = [middleOf(ownSeconds), ownSeconds.at(-1) ?? Number.NaN];
     const star = await runHttpDp({ sites: 1, hosts: AGENTS, sizeBytes, wan: WAN, lan: LAN });
     return [
-      atLeast("median peer: port's best ÷ time", 0.8, best / middle),
-      atLeast("slowest peer: port's best ÷ time", 0.75, best / slowest),
+      timed(atLeast("median peer: port's best ÷ time", 0.8, best / middle), transfer),
+      timed(atLeast("slowest peer: port's best ÷ time", 0.75, best / slowest), transfer),
       atMost("DP's upload ÷ package", 1.5, (uploads.get(dp) ?? 0) / sizeBytes),
       shown("all, from the first one's start: port's best ÷ time", best / seconds),
       shown("star: time ÷ port's best", (star.time * bestSeconds(sizeBytes, WAN)) / best),

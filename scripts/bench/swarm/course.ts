@@ -21,6 +21,8 @@ export interface Figures {
   readonly wan: number;
   /** CPU seconds of all processes, both ends of every hop, ÷ delivered gigabytes. */
   readonly cpuSecondsPerGb: number;
+  /** The busiest core's share of busy time, whoever kept it busy. */
+  readonly coreShare: number;
 }
 
 export type Contest = (course: Course) => Promise<Figures>;
@@ -40,6 +42,7 @@ export function figuresOf(
     readonly seconds: number;
     readonly wanBytes: readonly number[];
     readonly cpuSeconds: number;
+    readonly coreShare: number;
   },
 ): Figures {
   const deliveredGb = (course.sizeBytes * course.sites * course.hosts) / 1e9;
@@ -47,6 +50,7 @@ export function figuresOf(
     time: rounded(measured.seconds / bestSeconds(course.sizeBytes, course.wan)),
     wan: rounded(Math.max(...measured.wanBytes) / course.sizeBytes),
     cpuSecondsPerGb: rounded(measured.cpuSeconds / deliveredGb),
+    coreShare: rounded(measured.coreShare),
   };
 }
 
@@ -68,6 +72,7 @@ function ofEach(runs: readonly Figures[], one: (values: readonly number[]) => nu
     time: one(runs.map(({ time }) => time)),
     wan: one(runs.map(({ wan }) => wan)),
     cpuSecondsPerGb: one(runs.map(({ cpuSecondsPerGb }) => cpuSecondsPerGb)),
+    coreShare: one(runs.map(({ coreShare }) => coreShare)),
   };
 }
 

@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { withCoreShare } from "../../../test/support/core-load.ts";
 import { COORDINATOR_HOST, type Lab } from "../../../test/support/lab.ts";
 import { writeNoise } from "../../../test/support/processes.ts";
 import {
@@ -37,7 +38,9 @@ export async function runHttpDp(course: Course): Promise<Figures> {
       );
     }
     await sleep(700);
-    return await measured(course, lab, folder, servers);
+    const run = async () => measured(course, lab, folder, servers);
+    const { value, coreShare } = await withCoreShare(run);
+    return figuresOf(course, { ...value, coreShare });
   } finally {
     for (const server of servers) server.kill("SIGTERM");
     await rm(folder, { recursive: true, force: true });
@@ -49,7 +52,7 @@ async function measured(
   lab: Lab,
   folder: string,
   servers: readonly ChildProcess[],
-): Promise<Figures> {
+) {
   const pids = servers.map(({ pid }) => pid ?? -1);
   const [before, cpuBefore] = [await wanDown(lab), await cpuSecondsOf(pids)];
   const begin = performance.now();
@@ -64,11 +67,11 @@ async function measured(
   const clientSeconds = (await Promise.all(costs)).reduce((sum, cost) => sum + cost, 0);
   const seconds = (performance.now() - begin) / 1000;
   const after = await wanDown(lab);
-  return figuresOf(course, {
+  return {
     seconds,
     wanBytes: after.map((bytes, site) => bytes - (before[site] ?? 0)),
     cpuSeconds: (await cpuSecondsOf(pids)) - cpuBefore + clientSeconds,
-  });
+  };
 }
 
 function proxyOf(folder: string, site: number): string {

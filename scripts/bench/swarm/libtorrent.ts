@@ -5,6 +5,7 @@ import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { withCoreShare } from "../../../test/support/core-load.ts";
 import { COORDINATOR_HOST, type Lab } from "../../../test/support/lab.ts";
 import { writeNoise } from "../../../test/support/processes.ts";
 import { buildLab, cpuSecondsOf, figuresOf, wanDown, type Course, type Figures } from "./course.ts";
@@ -45,12 +46,15 @@ async function measured(
   const pids = peers.map(({ pid }) => pid ?? -1);
   const [before, cpuBefore] = [await wanDown(lab), await cpuSecondsOf(pids)];
   const begin = performance.now();
-  const done = leeches.map(said);
-  for (const leech of leeches) leech.stdin?.write("go\n");
-  await Promise.all(done);
+  const { coreShare } = await withCoreShare(async () => {
+    const done = leeches.map(said);
+    for (const leech of leeches) leech.stdin?.write("go\n");
+    await Promise.all(done);
+  });
   const seconds = (performance.now() - begin) / 1000;
   const after = await wanDown(lab);
   return figuresOf(course, {
+    coreShare,
     seconds,
     wanBytes: after.map((bytes, site) => bytes - (before[site] ?? 0)),
     cpuSeconds: (await cpuSecondsOf(pids)) - cpuBefore,

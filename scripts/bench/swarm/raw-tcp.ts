@@ -3,6 +3,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { Type } from "typebox";
 import { parserOf } from "../../../protocol/json.ts";
+import { withCoreShare } from "../../../test/support/core-load.ts";
 import { COORDINATOR_HOST } from "../../../test/support/lab.ts";
 import { buildLab, cpuSecondsOf, figuresOf, wanDown, type Course, type Figures } from "./course.ts";
 
@@ -41,13 +42,14 @@ export async function runRawTcp(course: Course): Promise<Figures> {
     const pids = [sender.pid ?? -1];
     const [before, cpuBefore] = [await wanDown(lab), await cpuSecondsOf(pids)];
     const sites = Array.from({ length: course.sites }, (_none, site) => site);
-    const received = await Promise.all(
-      sites.map(async (site) => costOf(start(lab.host(site, 0), RECEIVER))),
-    );
+    const receive = async () =>
+      Promise.all(sites.map(async (site) => costOf(start(lab.host(site, 0), RECEIVER))));
+    const { value: received, coreShare } = await withCoreShare(receive);
     const after = await wanDown(lab);
     return figuresOf(
       { ...course, hosts: 1 },
       {
+        coreShare,
         seconds: Math.max(...received.map(([seconds]) => seconds)),
         wanBytes: after.map((bytes, site) => bytes - (before[site] ?? 0)),
         cpuSeconds: received.reduce(

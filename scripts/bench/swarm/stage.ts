@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { Type } from "typebox";
 import { parserOf } from "../../../protocol/json.ts";
 import type { StatusJob } from "../../../protocol/operator-api.ts";
+import { withCoreShare } from "../../../test/support/core-load.ts";
 import { publish } from "../../../test/support/deployments.ts";
 import { COORDINATOR_HOST, Lab, type LabOptions } from "../../../test/support/lab.ts";
 import { Fleet, until, writeNoise } from "../../../test/support/processes.ts";
@@ -23,6 +24,10 @@ export interface StageOptions extends Omit<LabOptions, "hosts"> {
   readonly hasDp: boolean;
   /** Hosts of each office without a node, behind the agents and the DP. */
   readonly spares?: number;
+  /** How often nodes check in by themselves. */
+  readonly checkIn?: string;
+  /** Packages give way to other traffic on the lines. */
+  readonly isBackground?: boolean;
 }
 
 export interface Order {
@@ -42,6 +47,8 @@ export interface Transfer {
   readonly wallSeconds: number;
   /** Like `seconds`, for each that was waited for, in rising order. */
   readonly endSeconds: readonly number[];
+  /** When each that was waited for had everything, by name, in the terms of `endSeconds`. */
+  readonly endOf: ReadonlyMap<string, number>;
   /** What each needed from its own start on, in rising order: they hear of an order at different moments. */
   readonly ownSeconds: readonly number[];
   /** By office. */
@@ -50,7 +57,14 @@ export interface Transfer {
   readonly uploads: ReadonlyMap<string, number>;
   /** User and system time of all nodes and the coordinator. */
   readonly cpuSeconds: number;
+  /** The busiest core's share of busy time from the order to the end. */
+  readonly coreShare: number;
   readonly jobs: readonly StatusJob[];
+}
+
+interface JobOf {
+  readonly name: string;
+  readonly job: StatusJob;
 }
 
 export class Stage implements AsyncDisposable {
@@ -100,7 +114,7 @@ export class Stage implements AsyncDisposable {
       site: officeOf(site),
       listen: `${this.lab.address(site, host)}:${NODE_PORT}`,
       prefix: this.lab.host(site, host),
-      checkIn: CHECK_IN,
+      checkIn: this.#options.checkIn ?? CHECK_IN,
     });
   }
 
@@ -129,15 +143,18 @@ export class Stage implements AsyncDisposable {
     await this.fleet.command(["deploy", order.ref, "--to", order.target]);
     const begin = performance.now();
     const striking = strikeAll(order.faults ?? [], this, progress, over.signal);
-    const isDone = async (): Promise<readonly StatusJob[] | undefined> => this.#doneJobs(order);
+    const isDone = async () => this.#doneJobs(order);
     try {
-      const jobs = await until(`${order.ref} everywhere`, LIMIT_MS, isDone, LOOK_MS);
+      const { value: done, coreShare } = await withCoreShare(async () =>
+        until(`${order.ref} everywhere`, LIMIT_MS, isDone, LOOK_MS),
+      );
       const after = await this.#counters();
       const hosts = [...this.agents, ...this.dps];
       return {
-        ...timesOf(jobs),
+        ...timesOf(done),
         wallSeconds: (performance.now() - begin) / 1000,
-        jobs,
+        coreShare,
+        jobs: done.map(({ job }) => job),
         wanBytes: after.wan.map((bytes, site) => bytes - (before.wan[site] ?? 0)),
         uploads: new Map(
           hosts.map((name, at) => [name, (after.up[at] ?? 0) - (before.up[at] ?? 0)]),
@@ -159,10 +176,12 @@ export class Stage implements AsyncDisposable {
   }
 
   async #start(): Promise<void> {
-    const { sites } = this.#options;
+    const { sites, isBackground } = this.#options;
     for (let site = 0; site < sites; site++) {
       const subnet = ["--subnet", this.lab.subnet(site)];
       await this.fleet.command(["site", "create", officeOf(site), ...subnet]);
+      if (isBackground !== true) continue;
+      await this.fleet.command(["site", "limit", officeOf(site), "--background"]);
     }
     const names = [...this.agents, ...this.dps];
     for (const name of names) await this.startHost(name);
@@ -176,18 +195,17 @@ export class Stage implements AsyncDisposable {
     });
   }
 
-  async #doneJobs(order: Order): Promise<readonly StatusJob[] | undefined> {
+  async #doneJobs(order: Order): Promise<readonly JobOf[] | undefined> {
     const { endpoints } = await this.fleet.status();
-    const jobs = endpoints
+    const found = endpoints
       .filter(({ name }) => order.names.includes(name))
-      .flatMap((endpoint) =>
-        endpoint.jobs.filter((job) => `${job.package}@${job.version}` === order.ref),
-      );
-    const failed = jobs.find(({ state }) => state === "failed");
+      .flatMap(({ name, jobs }) => jobs.map((job) => ({ name, job })))
+      .filter(({ job }) => `${job.package}@${job.version}` === order.ref);
+    const failed = found.find(({ job }) => job.state === "failed");
     if (failed !== undefined) throw new Error(`${order.ref} failed: ${JSON.stringify(failed)}`);
     const isDone =
-      jobs.length === order.names.length && jobs.every(({ state }) => state === "succeeded");
-    return isDone ? jobs : undefined;
+      found.length === order.names.length && found.every(({ job }) => job.state === "succeeded");
+    return isDone ? found : undefined;
   }
 
   async #counters() {
@@ -220,17 +238,18 @@ export function placeOf(name: string): { readonly site: number; readonly host: n
 }
 
 function timesOf(
-  jobs: readonly StatusJob[],
-): Pick<Transfer, "seconds" | "endSeconds" | "ownSeconds"> {
-  const spans = jobs.map(({ trace }) => {
+  done: readonly JobOf[],
+): Pick<Transfer, "seconds" | "endSeconds" | "endOf" | "ownSeconds"> {
+  const spans = done.map(({ name, job: { trace } }) => {
     const at = (wanted: string): number =>
       Date.parse(trace.find(({ step }) => step === wanted)?.at ?? "") / 1000;
-    return { begin: at("manifestVerified"), end: at("contentFetched") };
+    return { name, begin: at("manifestVerified"), end: at("contentFetched") };
   });
   const begin = Math.min(...spans.map((span) => span.begin));
-  const endSeconds = rising(spans.map(({ end }) => end - begin));
+  const endOf = new Map(spans.map(({ name, end }) => [name, end - begin]));
+  const endSeconds = rising([...endOf.values()]);
   const ownSeconds = rising(spans.map((span) => span.end - span.begin));
-  return { seconds: endSeconds.at(-1) ?? Number.NaN, endSeconds, ownSeconds };
+  return { seconds: endSeconds.at(-1) ?? Number.NaN, endSeconds, endOf, ownSeconds };
 }
 
 function rising(values: readonly number[]): readonly number[] {
