@@ -32,29 +32,29 @@ afterAll(async () => {
   await fleet?.[Symbol.asyncDispose]();
 });
 
-/** A hostile DP that everybody is sent to, and a package that it serves. */
-async function hostileDp(name: string, host: string, behaviour: Behaviour): Promise<Scene> {
+/** A hostile DP that everybody is sent to. */
+async function hostileDp(name: string, host: string, behaviour: Behaviour): Promise<HostilePeer> {
   const liar = await HostilePeer.join(fleet, { name, site: "branch", host, behaviour });
   liars.push(liar);
   await fleet.command(["dp", "enable", name]);
-  const script = `#!/bin/sh\n# ${name}\necho honest\n`;
-  const source = await writeFolder(join(fleet.folder, "packages", name), { "run.sh": script });
-  await writeNoise(join(source, "noise.bin"), 1_500_000, host.length + name.length);
-  const ref = `acme/${name}@1`;
-  await publish(fleet, ref, source, ["--action", "launch", "--command", "run.sh"]);
-  await fleet.command(["package", "activate", ref]);
-  await fleet.command(["deploy", ref, "--to", `endpoint:${name}`]);
-  await until("the liar serves", 60_000, async () => liar.serving.has(`acme/${name}`) || undefined);
   await until("everybody is sent to the liar", 60_000, async () => {
     const found = await Promise.all(names.map(async (one) => (await endpointOf(fleet, one)).dp));
     return found.every((dp) => dp === name) || undefined;
   });
-  return { liar, ref };
+  return liar;
 }
 
-interface Scene {
-  readonly liar: HostilePeer;
-  readonly ref: string;
+/** A package that the liar has, and nobody else. */
+async function offered(liar: HostilePeer, liarName: string, name: string): Promise<string> {
+  const script = `#!/bin/sh\n# ${name}\necho honest\n`;
+  const source = await writeFolder(join(fleet.folder, "packages", name), { "run.sh": script });
+  await writeNoise(join(source, "noise.bin"), 1_500_000, name.length);
+  const ref = `acme/${name}@1`;
+  await publish(fleet, ref, source, ["--action", "launch", "--command", "run.sh"]);
+  await fleet.command(["package", "activate", ref]);
+  await fleet.command(["deploy", ref, "--to", `endpoint:${liarName}`]);
+  await until("the liar serves", 60_000, async () => liar.serving.has(`acme/${name}`) || undefined);
+  return ref;
 }
 
 async function install(name: NodeName, ref: string): Promise<void> {
@@ -67,7 +67,8 @@ async function bars(): Promise<readonly BarView[]> {
 }
 
 it("BR-3 bars by its own signature who signed a wrong digest, until an operator lifts it", async () => {
-  const { liar, ref } = await hostileDp("signer", "127.20.34.66", { kind: "signs", ...LIE });
+  const liar = await hostileDp("signer", "127.20.34.66", { kind: "signs", ...LIE });
+  const ref = await offered(liar, "signer", "sealed");
 
   await install("one", ref);
   const barred = await until("the signer is barred", 60_000, async () => {
@@ -76,7 +77,7 @@ it("BR-3 bars by its own signature who signed a wrong digest, until an operator 
   });
   await until("nobody is sent to the signer", 60_000, async () => {
     const found = await Promise.all(names.map(async (name) => (await endpointOf(fleet, name)).dp));
-    return found.every((dp) => dp === undefined) || undefined;
+    return found.every((dp) => dp === null) || undefined;
   });
   const lieCount = liar.lies.length;
   await install("two", ref);
@@ -98,16 +99,20 @@ it("BR-3 bars by its own signature who signed a wrong digest, until an operator 
 });
 
 it("BR-3 bars by the word of three, not of two, who signed the right digest and sent others", async () => {
-  const { ref } = await hostileDp("garbler", "127.20.34.67", { kind: "lies", ...LIE });
+  const liar = await hostileDp("garbler", "127.20.34.67", { kind: "lies", ...LIE });
+  // Each installs a package of its own: who has one before would serve it to the next.
+  const first = await offered(liar, "garbler", "garbled-1");
+  const second = await offered(liar, "garbler", "garbled-22");
+  const third = await offered(liar, "garbler", "garbled-333");
 
-  await install("one", ref);
-  await install("two", ref);
+  await install("one", first);
+  await install("two", second);
   await until("both have told", 60_000, async () => {
     const told = await Promise.all(["one", "two"].map(async (name) => accusations(name)));
     return told.every((count) => count > 0) || undefined;
   });
   const afterTwo = await bars();
-  await install("three", ref);
+  await install("three", third);
   const afterThree = await until("the garbler is barred", 60_000, async () => {
     const found = await bars();
     return found.length > 0 ? found : undefined;
