@@ -29,7 +29,7 @@ const TICK_MS = 50;
 /** First offers are still widened for this long after the last fragment. */
 const LINGER_MS = 1500;
 /** Verified bytes that may wait for the disk. */
-const UNWRITTEN_MAX_BYTES = 32 * 1024 * 1024;
+const UNWRITTEN_MAX_BYTES = 8 * 1024 * 1024;
 
 /** What a package needs of the swarm around it. */
 export interface PackagePorts {

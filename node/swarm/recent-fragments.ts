@@ -2,7 +2,7 @@
 import type { Digest } from "../../protocol/ids.ts";
 
 /** Memory for recent fragments of all packages together (distribution 5.4). */
-const RECENT_MAX_BYTES = 16 * 1024 * 1024;
+const RECENT_MAX_BYTES = 8 * 1024 * 1024;
 
 export class RecentFragments {
   private readonly byDigest = new Map<Digest, Buffer>();
