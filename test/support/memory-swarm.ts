@@ -9,6 +9,17 @@ import { parseDigest, parseSwarmTag, type Digest, type EndpointId } from "../../
 import type { LeaseAnswer, LeaseRequest } from "../../protocol/lease.ts";
 import { parseManifest } from "../../protocol/manifest.ts";
 import type { FragmentStore, Origin, SwarmItem } from "../../node/content/ports.ts";
+import type { PackagePorts } from "../../node/swarm/package-swarm.ts";
+
+/** Ports of a package on a node that nobody hears. */
+export const LONELY_PORTS = {
+  cancel: () => undefined,
+  send: () => undefined,
+  isDp: () => false,
+  ban: () => undefined,
+  convict: () => undefined,
+  onRefusal: () => undefined,
+} as const satisfies Partial<PackagePorts>;
 
 export class MemoryFragments implements FragmentStore {
   readonly map = new Map<Digest, Buffer>();

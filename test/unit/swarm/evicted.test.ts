@@ -4,7 +4,12 @@ import { PackageSwarm, type PackagePorts } from "../../../node/swarm/package-swa
 import { RecentFragments } from "../../../node/swarm/recent-fragments.ts";
 import { leaveEvicted } from "../../../node/swarm/evicted-packages.ts";
 import { endpointIdOf, type Digest } from "../../../protocol/ids.ts";
-import { MemoryFragments, TestOrigin, testPackage } from "../../support/memory-swarm.ts";
+import {
+  LONELY_PORTS,
+  MemoryFragments,
+  TestOrigin,
+  testPackage,
+} from "../../support/memory-swarm.ts";
 
 const SELF = endpointIdOf(Buffer.alloc(32, 1));
 /** Whatever is read comes from the store. */
@@ -46,12 +51,7 @@ async function node() {
     origin: origin.for(SELF),
     recent: new NothingRecent(),
     ask: async () => ({ kind: "lost" }),
-    cancel: () => undefined,
-    send: () => undefined,
-    isDp: () => false,
-    ban: () => undefined,
-    convict: () => undefined,
-    onRefusal: () => undefined,
+    ...LONELY_PORTS,
     nowMs: () => performance.now() + 60_000,
   };
   const place = { role: "agent", dp: undefined, rank: 0, siteSize: 1 } as const;

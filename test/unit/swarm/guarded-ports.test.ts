@@ -4,7 +4,13 @@ import { guardedPorts, NO_LIMITS, OwedFragments } from "../../../node/swarm/guar
 import type { PackagePorts } from "../../../node/swarm/package-swarm.ts";
 import { RecentFragments } from "../../../node/swarm/recent-fragments.ts";
 import { endpointIdOf } from "../../../protocol/ids.ts";
-import { MemoryFragments, TestOrigin, testPackage } from "../../support/memory-swarm.ts";
+import { BULK_SEAL_BYTES } from "../../../protocol/exchange.ts";
+import {
+  LONELY_PORTS,
+  MemoryFragments,
+  TestOrigin,
+  testPackage,
+} from "../../support/memory-swarm.ts";
 
 const SELF = endpointIdOf(Buffer.alloc(32, 1));
 const PEER = endpointIdOf(Buffer.alloc(32, 2));
@@ -37,14 +43,13 @@ function guarded(
     recent: new RecentFragments(),
     ask: async (_peer, index) => {
       asked.push(index);
-      return { kind: "ok", bytes: pack.fragments[index]!.bytes, seal: Buffer.alloc(104) };
+      return {
+        kind: "ok",
+        bytes: pack.fragments[index]!.bytes,
+        seal: Buffer.alloc(BULK_SEAL_BYTES),
+      };
     },
-    cancel: () => undefined,
-    send: () => undefined,
-    isDp: () => false,
-    ban: () => undefined,
-    convict: () => undefined,
-    onRefusal: () => undefined,
+    ...LONELY_PORTS,
     nowMs: () => 0,
   };
   const isHere = (index: number): boolean => here.has(index);

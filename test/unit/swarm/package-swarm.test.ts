@@ -4,7 +4,9 @@ import { PackageSwarm, type PackagePorts } from "../../../node/swarm/package-swa
 import { RecentFragments } from "../../../node/swarm/recent-fragments.ts";
 import { Bitmap } from "../../../protocol/bitmap.ts";
 import { endpointIdOf, type EndpointId } from "../../../protocol/ids.ts";
+import { BULK_SEAL_BYTES } from "../../../protocol/exchange.ts";
 import {
+  LONELY_PORTS,
   MemoryFragments,
   TestOrigin,
   testPackage,
@@ -38,14 +40,13 @@ async function node(pack: TestPackage, role: "agent" | "dp" = "agent"): Promise<
     recent: new RecentFragments(),
     ask: async (_peer, index) => {
       asked.push(index);
-      return { kind: "ok", bytes: pack.fragments[index]!.bytes, seal: Buffer.alloc(104) };
+      return {
+        kind: "ok",
+        bytes: pack.fragments[index]!.bytes,
+        seal: Buffer.alloc(BULK_SEAL_BYTES),
+      };
     },
-    cancel: () => undefined,
-    send: () => undefined,
-    isDp: () => false,
-    ban: () => undefined,
-    convict: () => undefined,
-    onRefusal: () => undefined,
+    ...LONELY_PORTS,
     // As on a node that has run for a while.
     nowMs: () => performance.now() + 60_000,
   };
