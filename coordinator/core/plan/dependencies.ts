@@ -22,8 +22,12 @@ export interface Closure {
 export interface DependencyChoice {
   /** The version that meets an edge, or why none does. */
   readonly choose: (edge: Dependency, primary: PlanPackage) => PlanPackage | Fault;
-  /** Why a version that was chosen cannot be installed here; undefined where it can. */
-  readonly faultOf: (dependent: PlanPackage, uninstallOf: FindUninstall) => Fault | undefined;
+  /** Why a version that was chosen cannot be installed here, after all below it; undefined where it can. */
+  readonly faultOf: (
+    dependent: PlanPackage,
+    below: readonly PlanPackage[],
+    uninstallOf: FindUninstall,
+  ) => Fault | undefined;
 }
 
 /** What an install or a launch needs: whatever anything of the package's life may need, but its end. */
@@ -96,7 +100,7 @@ export function closureFinder(choice: DependencyChoice): {
     if ("code" in chosen) return { path: [edge.name], fault: chosen };
     const { below, problem } = find(chosen, PRESENT_SETS);
     if (problem !== undefined) return problem;
-    const fault = choice.faultOf(chosen, uninstallOf);
+    const fault = choice.faultOf(chosen, below, uninstallOf);
     if (fault !== undefined) return { path: [edge.name], fault };
     return { dependent: chosen, all: [...below, chosen] };
   }

@@ -80,29 +80,36 @@ export function dependentsOf(
       ...[...settled.values()].map((one) => ({ name: one.known.name, known: one.known })),
     ]);
   };
-  const faultOf: DependencyChoice["faultOf"] = (dependent, uninstallOf) => {
+  const faultOf: DependencyChoice["faultOf"] = (dependent, below, uninstallOf) => {
     if (presence.has(dependent)) return undefined;
     const installing = installOf(dependent);
     const isDone = standingOf(installing.record, installing.attemptLimit) === "done";
+    const replacing = { known: dependent, replaced: replacedBy(dependent, true), below };
     return (
       (isDone
         ? undefined
         : (installFault(dependent, installing, input) ?? conflictOf(dependent))) ??
-      replacementFault(dependent, replacedBy(dependent, true), uninstallOf, grounds)
+      replacementFault(replacing, uninstallOf, grounds)
     );
   };
   const choose = versionChooser(wishes, { packages: input.packages, excluderOf });
   const { closureOf, uninstallOf } = closureFinder({ choose, faultOf });
+  const coherent = coherenceFinder(uninstallOf, grounds);
+  const before = (known: PlanPackage): readonly PlanPackage[] =>
+    withUninstalls(closureOf(known).below, uninstallOf, grounds);
   return {
-    closureOf: (known, sets) => consistent(known, closureOf(known, sets), input.packages),
+    closureOf: (known, sets) => coherent(known, closureOf(known, sets)),
     excluderOf,
     wanterOf: shelf.wanterOf,
     conflictOf,
-    faultOf: (known) => faultOf(known, uninstallOf),
+    faultOf: (known) => faultOf(known, before(known), uninstallOf),
     replacedBy,
-    replacementFaultOf: (known, uninstallsOld) =>
-      replacementFault(known, replacedBy(known, uninstallsOld), uninstallOf, grounds),
-    uninstallOf: (old) => consistent(old, uninstallOf(old), input.packages),
+    replacementFaultOf: (known, uninstallsOld) => {
+      const replaced = replacedBy(known, uninstallsOld);
+      if (replaced.length === 0) return undefined;
+      return replacementFault({ known, replaced, below: before(known) }, uninstallOf, grounds);
+    },
+    uninstallOf: (old) => coherent(old, uninstallOf(old)),
     installOf,
     foresee: shelf.add,
     settle: (one) => {
@@ -113,28 +120,82 @@ export function dependentsOf(
   };
 }
 
-/** An old version that cannot be taken off blocks what takes its place; so does what only that needs. */
+/** Whether a closure can be there; remembers what it has judged. */
+function coherenceFinder(
+  uninstallOf: FindUninstall,
+  grounds: Grounds,
+): (known: PlanPackage, closure: Closure) => Closure {
+  const judged = new Map<Closure, Closure>();
+  return (known, closure) => {
+    const last = judged.get(closure);
+    if (last !== undefined) return last;
+    const coming = withUninstalls(closure.below, uninstallOf, grounds);
+    const made = consistent(known, { ...closure, coming }, grounds.input.packages);
+    judged.set(closure, made);
+    return made;
+  };
+}
+
+/**
+ * An old version that cannot be taken off blocks what takes its place. So does an uninstall that needs what
+ * cannot be there beside the package or what that needs: it would be installed and taken off in turns.
+ */
 function replacementFault(
-  known: PlanPackage,
-  replaced: readonly PlanPackage[],
+  {
+    known,
+    replaced,
+    below,
+  }: {
+    readonly known: PlanPackage;
+    readonly replaced: readonly PlanPackage[];
+    /** What is there before the package. */
+    readonly below: readonly PlanPackage[];
+  },
   uninstallOf: FindUninstall,
   grounds: Grounds,
 ): Fault | undefined {
   const { packages } = grounds.input;
+  const there = [known, ...below];
   for (const old of replaced) {
-    const closure = consistent(old, uninstallOf(old), packages);
+    const closure = uninstallOf(old);
+    const coming = withUninstalls(closure.below, uninstallOf, grounds);
     const { record } = sharedUninstall(old, grounds);
-    const fault =
-      uninstallFault(old, record, closure) ?? clashFault(known, closure.below, packages);
-    if (fault !== undefined) return fault;
+    const unable = uninstallFault(old, record, consistent(old, { ...closure, coming }, packages));
+    if (unable !== undefined) return unable;
+    for (const one of there) {
+      const fault = clashFault(one, coming, packages);
+      if (fault !== undefined) return fault;
+    }
+    there.push(...coming);
   }
   return undefined;
 }
 
+/** All of these, and what the uninstalls of what they take the place of need in their turn. */
+function withUninstalls(
+  all: readonly PlanPackage[],
+  uninstallOf: FindUninstall,
+  grounds: Grounds,
+): readonly PlanPackage[] {
+  const found = new Set(all);
+  // A set goes through what is added on the way, too.
+  for (const one of found) {
+    if (grounds.presence.has(one)) continue;
+    for (const old of replacedPackages(one, true, grounds)) {
+      for (const needed of uninstallOf(old).below) found.add(needed);
+    }
+  }
+  return [...found];
+}
+
 /** What a package needs must be able to be there all together, and beside the package. */
-function consistent(known: PlanPackage, closure: Closure, packages: PlanCatalog): Closure {
+function consistent(
+  known: PlanPackage,
+  { coming, ...closure }: Closure & { readonly coming: readonly PlanPackage[] },
+  packages: PlanCatalog,
+): Closure {
   if (closure.problem !== undefined) return closure;
-  const all = [...closure.below, known];
+  const all = [...coming, known];
   for (const [at, one] of all.entries()) {
     const fault = clashFault(one, all.slice(at + 1), packages);
     if (fault !== undefined)

@@ -176,7 +176,8 @@ function launch(one: Representative, desk: Desk): void {
   const excluder = isThere ? undefined : desk.dependents.excluderOf(known, true);
   if (excluder !== undefined) return hold(one, "waiting", exclusionReasons(job, excluder), desk);
   const fault = isThere ? undefined : desk.dependents.faultOf(known);
-  if (fault?.code === "conflict") return hold(one, "conflict", [fault], desk);
+  const conflict = fault === undefined ? undefined : desk.dependents.conflictOf(known);
+  if (conflict !== undefined) return hold(one, "conflict", [conflict], desk);
   if (fault !== undefined) return hold(one, "waiting", launchReasons(known, fault), desk);
   const launched = below.filter(({ rules }) => rules.onLaunch !== undefined);
   for (const each of launched) {

@@ -107,6 +107,37 @@ describe("uninstalling what another package takes the place of", () => {
     }
   });
 
+  describe("where the uninstall and what comes after it need versions that exclude each other", () => {
+    const worker = [bare("a/lib@1"), bare("a/lib@3"), ruled("a/cleaner@1", needs("a/lib >=2"))];
+    const next = ruled("a/tool@2", { ...LAUNCHABLE, ...needs("a/lib <2") });
+    const tools = [...worker, next, cleanedBy("a/tool@3", "a/cleaner")];
+
+    it("OCO-34 holds both an install and a launch, with the reason, and installs nothing twice", () => {
+      for (const intent of [wish("a/tool@2"), job("a/tool@2", "go", { operation: "launch" })]) {
+        const plan = planAt(world(tools, [intent], { installed: [row("a/tool@3")] }));
+
+        expect(steps(plan)).toEqual([]);
+        expect(codes(plan, "a/tool@2")).toEqual(["dependency", "conflict"]);
+        expect(waitingFor(plan, "a/tool@2")?.reasons[1]?.text).toContain("a/lib@3");
+        expectRest(tools, [intent], { before: ["a/tool@3"] });
+      }
+    });
+
+    it("OCO-34 does so where the two stand below one primary, side by side or one below the other", () => {
+      const lone = ruled("a/tool@2", {});
+      const beside = [...worker, lone, tools[4]!, ruled("a/app@1", needs("a/lib <2", "a/tool <3"))];
+      const below = [...tools, ruled("a/app@1", needs("a/tool <3"))];
+      for (const all of [beside, below]) {
+        const intents = [wish("a/app@1")];
+        const plan = planAt(world(all, intents, { installed: [row("a/tool@3")] }));
+
+        expect(steps(plan)).toEqual([]);
+        expect(codes(plan, "a/app@1")).toEqual(["dependency", "conflict"]);
+        expectRest(all, intents, { before: ["a/tool@3"] });
+      }
+    });
+  });
+
   it("holds a package that cannot be there beside what only the uninstall needs", () => {
     const hostile = [
       ...packages.filter(({ version }) => version !== "3"),
