@@ -7,10 +7,11 @@ import { randomUUID } from "node:crypto";
 import swagger from "@fastify/swagger";
 import { TypeBoxValidatorCompiler, type TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import underPressure from "@fastify/under-pressure";
-import fastify, { LogController, type FastifyBaseLogger } from "fastify";
+import fastify, { LogController, type FastifyBaseLogger, type FastifyRequest } from "fastify";
 import { DeployError } from "../../protocol/errors.ts";
 import { readJson } from "../../protocol/json.ts";
 import { API_REQUEST_MAX_BYTES } from "../../protocol/limits.ts";
+import { packedBody, PACKED_ENCODING, unpackedBody } from "../../protocol/packed-body.ts";
 import { apiError, deployErrorOf, statusOf } from "./api-error.ts";
 import type { App, Caller } from "./app-type.ts";
 import { addBarRoutes } from "./bar-routes.ts";
@@ -52,6 +53,8 @@ export interface RouteSummary {
 // A sender that stalls must not hold a connection (trust P2).
 const REQUEST_TIMEOUT_MS = 60_000;
 const IDLE_TIMEOUT_MS = 120_000;
+// Nodes check in every few minutes: a session that is resumed carries no certificate over the office line.
+const TLS_SESSION_LIFE_SEC = 24 * 3600;
 const EVENT_LOOP_DELAY_MAX_MS = 2000;
 
 export async function buildApp(
@@ -59,7 +62,8 @@ export async function buildApp(
   options: AppOptions,
 ): Promise<{ readonly app: App; readonly routes: readonly RouteSummary[] }> {
   const app: App = fastify({
-    https: options.tls ?? null,
+    https:
+      options.tls === undefined ? null : { ...options.tls, sessionTimeout: TLS_SESSION_LIFE_SEC },
     loggerInstance: options.log,
     logController: new LogController({ disableRequestLogging: true }),
     bodyLimit: API_REQUEST_MAX_BYTES,
@@ -120,15 +124,20 @@ function setDoors(app: App, parts: Parts): void {
   app.decorateRequest("endpoint", undefined);
   app.addContentTypeParser(
     "application/json",
-    { parseAs: "string" },
-    async (_request: unknown, body: string | Buffer) =>
-      readJson("the request's body", body, Buffer.byteLength(body)),
+    { parseAs: "buffer" },
+    async (request: FastifyRequest, body: Buffer) => {
+      const bytes = sentBytes(request, body);
+      return readJson("the request's body", bytes, bytes.length);
+    },
   );
   // Fragments arrive as bytes that only the fragment folder reads, with its own bound.
   app.addContentTypeParser("application/octet-stream", (_request, payload, done) => {
     done(null, payload);
   });
-  app.addHook("onRequest", async (request) => {
+  app.addHook("onRequest", async (request, reply) => {
+    // A third of a short answer otherwise; a connection stays open without being told to (RFC 9112 9.3).
+    reply.raw.sendDate = false;
+    reply.raw.removeHeader("connection");
     const caller = request.routeOptions.config.caller;
     const header = request.headers.authorization ?? "";
     if (caller === "operator") requireOperator(parts, header);
@@ -136,6 +145,13 @@ function setDoors(app: App, parts: Parts): void {
       request.endpoint = requireSession(parts, header, parts.now());
       parts.presence.touch(request.endpoint, parts.now());
     }
+  });
+  app.addHook("onSend", async ({ headers }, reply, payload: unknown) => {
+    if (typeof payload !== "string" || headers["accept-encoding"] !== PACKED_ENCODING)
+      return payload;
+    const frame = packedBody(payload);
+    if (frame !== undefined) reply.header("content-encoding", PACKED_ENCODING);
+    return frame ?? payload;
   });
   app.setNotFoundHandler(async (request) => {
     throw new DeployError("NOT_FOUND", { what: `route ${request.method} ${request.url}` });
@@ -147,4 +163,15 @@ function setDoors(app: App, parts: Parts): void {
     else request.log.debug({ code: error.code, url: request.url }, "request.refused");
     return reply.status(status).send(apiError(error, request.id));
   });
+}
+
+/** Throws DOCUMENT_TOO_LARGE or DOCUMENT_INVALID. */
+function sentBytes({ headers, routeOptions }: FastifyRequest, body: Buffer): Buffer {
+  const what = "the request's body";
+  const encoding = headers["content-encoding"];
+  if (encoding === undefined || encoding === "identity") return body;
+  if (encoding === PACKED_ENCODING) {
+    return unpackedBody(what, body, routeOptions.bodyLimit ?? API_REQUEST_MAX_BYTES);
+  }
+  throw new DeployError("DOCUMENT_INVALID", { what, problem: "only zstd may be its encoding" });
 }

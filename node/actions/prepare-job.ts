@@ -1,6 +1,7 @@
 /**
  * Everything before an execution, in the order that BR-5 asks for: location, DP, manifest, content.
  */
+import type { Bitmap } from "../../protocol/bitmap.ts";
 import type { SourceBytes } from "../../protocol/check-in.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import { packageRefText } from "../../protocol/ids.ts";
@@ -17,8 +18,10 @@ import { jobReport, type JobFacts } from "./job-report.ts";
 import { needsContent } from "./operation.ts";
 import { withStallLimit } from "./stall-limit.ts";
 
-/** Progress is told at most this often. */
-const PROGRESS_MIN_MS = 1000;
+/** Progress is told at most this often: each time is a request over the office line. */
+const PROGRESS_MIN_MS = 15_000;
+/** Counted bytes outlive a kill. */
+const SAVE_MIN_MS = 1000;
 const NO_BYTES: SourceBytes = { local: 0, peer: 0, dp: 0, origin: 0 };
 
 /** A job whose manifest is verified and, unless it turned out to be needless, whose fragments are here. */
@@ -27,8 +30,8 @@ export interface PreparedJob {
   readonly facts: () => JobFacts;
   readonly trace: () => readonly TraceEntry[];
   readonly onStep: (step: TraceStep, detail?: string) => void;
-  /** `isPlain`: without what is on this machine, because it proved wrong. */
-  readonly refetch: (signal: AbortSignal, isPlain: boolean) => Promise<void>;
+  /** `isPlain`: without what is on this machine, because it proved wrong. `wanted`: nothing else. */
+  readonly refetch: (signal: AbortSignal, isPlain: boolean, wanted?: Bitmap) => Promise<void>;
   /** What the files are put together from, besides fragments. */
   readonly local: () => LocalContent | undefined;
   /** Notes for later versions that this one is on this machine, in a folder or as fragments. */
@@ -54,8 +57,8 @@ export async function prepareJob(
   try {
     const manifest = await verifiedManifest(parts, instruction, signal);
     job.onStep("manifestVerified");
-    const refetch = async (within: AbortSignal, isPlain: boolean): Promise<void> =>
-      job.fetch(manifest, within, isPlain);
+    const refetch: PreparedJob["refetch"] = async (within, isPlain, wanted) =>
+      job.fetch(manifest, within, isPlain, wanted);
     const remember = async (folder: string | undefined): Promise<void> =>
       job.remember(manifest, folder);
     const { facts, trace, onStep, local } = job;
@@ -101,7 +104,12 @@ interface JobInPreparation {
   readonly trace: () => readonly TraceEntry[];
   readonly onStep: (step: TraceStep, detail?: string) => void;
   readonly mention: (state: "waiting" | "downloading", problem?: Problem) => void;
-  readonly fetch: (manifest: Manifest, signal: AbortSignal, isPlain: boolean) => Promise<void>;
+  readonly fetch: (
+    manifest: Manifest,
+    signal: AbortSignal,
+    isPlain: boolean,
+    wanted?: Bitmap,
+  ) => Promise<void>;
   readonly local: () => LocalContent | undefined;
   readonly remember: (manifest: Manifest, folder: string | undefined) => Promise<void>;
 }
@@ -149,24 +157,31 @@ function contentOf(
   let local: LocalContent | undefined;
   const remember: JobInPreparation["remember"] = async (manifest, folder) =>
     parts.packages.remember(manifest, manifestDigest, folder, parts.store);
-  const fetch: JobInPreparation["fetch"] = async (manifest, signal, isPlain) => {
+  const fetch: JobInPreparation["fetch"] = async (manifest, signal, isPlain, wanted) => {
     if (!needsContent(manifest, instruction.instruction)) return;
-    const item: SwarmItem = { swarm, manifestDigest, manifest };
-    let toldMs = Number.NEGATIVE_INFINITY;
+    const only = wanted === undefined ? {} : { wanted };
+    const item: SwarmItem = { swarm, manifestDigest, manifest, ...only };
+    let savedMs = Number.NEGATIVE_INFINITY;
+    let toldMs = parts.now();
     meter.start();
-    // Counted bytes outlive a kill, and the next check-in already tells them.
     const saves = new AsyncQueue();
     const onProgress = (bytes: SourceBytes): void => {
       meter.count(bytes);
-      if (parts.now() - toldMs < PROGRESS_MIN_MS) return;
-      toldMs = parts.now();
+      const nowMs = parts.now();
+      if (nowMs - savedMs >= SAVE_MIN_MS) {
+        savedMs = nowMs;
+        saves.add(meter.save);
+      }
+      if (nowMs - toldMs < PROGRESS_MIN_MS) return;
+      toldMs = nowMs;
       mention("downloading");
-      saves.add(meter.save);
     };
     mention("downloading");
     try {
       const order = { item, isReplica, isPlain, signal, onProgress };
-      local = await fetchContent(contentParts(parts), order);
+      const found = await fetchContent(contentParts(parts), order);
+      // A few fragments say nothing of the sources of all others.
+      if (wanted === undefined) local = found;
       // A DP puts nothing together; that its site has this version is worth knowing all the same.
       if (isReplica) await remember(manifest, undefined);
     } finally {

@@ -1,14 +1,15 @@
 /**
- * HTTP to the coordinator, outbound only (SE-10): pinned to the fleet's certificate, without content
- * encodings (trust P4), bounded in size and time.
+ * HTTP to the coordinator, outbound only (SE-10): pinned to the fleet's certificate, bounded in size and
+ * time. What is said is packed by zstd, content is not; no other encoding is taken (trust P4).
  */
 import { X509Certificate } from "node:crypto";
 import type { PeerCertificate } from "node:tls";
-import { Pool, type Dispatcher } from "undici";
+import { buildConnector, Pool, type Dispatcher } from "undici";
 import type { Fleet } from "../../protocol/check-in.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import { readJson } from "../../protocol/json.ts";
 import { parseApiError } from "../../protocol/operator-api.ts";
+import { packedBody, PACKED_ENCODING, unpackedBody } from "../../protocol/packed-body.ts";
 import { retryAfterMs } from "../core/backoff.ts";
 
 /** To the first byte of the answer; a coordinator under load answers 503 long before. */
@@ -20,10 +21,16 @@ const REQUEST_TIMEOUT_MS = 120_000;
 /** A fragment of 4 MiB at the 16 kB/s that background traffic never falls below, and some more. */
 const BULK_TIMEOUT_MS = 400_000;
 const CONNECT_TIMEOUT_MS = 10_000;
+/** A connection without work. The coordinator would keep it for 120 s, a proxy before it for 60 or 75. */
+const IDLE_MAX_MS = 50_000;
+const WHAT = "the server's answer";
 /** Answers that are not 2xx carry a code and a sentence. */
 const ERROR_MAX_BYTES = 16 * 1024;
-/** Check-ins, leases and reports never wait behind a fragment that comes slowly. */
-const CONNECTIONS = { control: 4, bulk: 8, probe: 1 } as const;
+/**
+ * Check-ins, leases and reports never wait behind a fragment that comes slowly. Two: a lease need not wait
+ * for a report, and every further one is a handshake of 2.5 kB on the office line.
+ */
+const CONNECTIONS = { control: 2, bulk: 8, probe: 1 } as const;
 
 type Lane = keyof typeof CONNECTIONS;
 
@@ -67,10 +74,11 @@ export interface ClientSettings {
 
 export function createCoordinatorClient(settings: ClientSettings): CoordinatorClient {
   const basePath = new URL(settings.url).pathname.replace(/\/$/u, "");
+  const connect = connectorOf(settings.fleet.tlsCertificate);
   const pools: Readonly<Record<Lane, Pool>> = {
-    control: poolOf(settings, CONNECTIONS.control),
-    bulk: poolOf(settings, CONNECTIONS.bulk),
-    probe: poolOf(settings, CONNECTIONS.probe),
+    control: poolOf(settings, connect, CONNECTIONS.control),
+    bulk: poolOf(settings, connect, CONNECTIONS.bulk),
+    probe: poolOf(settings, connect, CONNECTIONS.probe),
   };
   return {
     request: async (request) =>
@@ -81,10 +89,32 @@ export function createCoordinatorClient(settings: ClientSettings): CoordinatorCl
   };
 }
 
-function poolOf(settings: ClientSettings, connections: number): Pool {
+/**
+ * All connections share the newest TLS session: one that is resumed carries no certificate. The library holds
+ * sessions weakly and would have lost it by the next check-in.
+ */
+function connectorOf(tlsCertificate: string | undefined): buildConnector.connector {
+  const connect = buildConnector({ timeout: CONNECT_TIMEOUT_MS, ...pinnedTls(tlsCertificate) });
+  const held: { session?: Buffer } = {};
+  return (options, done) => {
+    connect(options, (...ended) => {
+      ended[1]?.on("session", (session: Buffer) => {
+        held.session = session;
+      });
+      done(...ended);
+    });
+  };
+}
+
+function poolOf(
+  settings: ClientSettings,
+  connect: buildConnector.connector,
+  connections: number,
+): Pool {
   return new Pool(new URL(settings.url).origin, {
     connections,
-    connect: { timeout: CONNECT_TIMEOUT_MS, ...pinnedTls(settings.fleet.tlsCertificate) },
+    connect,
+    keepAliveTimeout: IDLE_MAX_MS,
     ...(settings.localAddress === undefined ? {} : { localAddress: settings.localAddress }),
     headersTimeout: HEADERS_TIMEOUT_MS,
     bodyTimeout: BODY_TIMEOUT_MS,
@@ -129,30 +159,54 @@ async function sentRequest(
   request: CoordinatorRequest,
 ): Promise<CoordinatorAnswer> {
   const { body, limitBytes } = request;
+  const isControl = request.lane === undefined;
   const timeoutMs = request.lane === "bulk" ? BULK_TIMEOUT_MS : REQUEST_TIMEOUT_MS;
   const signal = AbortSignal.any([request.signal, AbortSignal.timeout(timeoutMs)]);
+  const sent = sentBody(body);
   try {
     const response = await pool.request({
       method: request.method,
       path: `${basePath}${request.path}`,
       headers: {
-        "accept-encoding": "identity",
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
+        "accept-encoding": isControl ? PACKED_ENCODING : "identity",
+        ...sent.headers,
         ...request.headers,
       },
-      body: body === undefined ? null : JSON.stringify(body),
+      body: sent.body,
       signal,
     });
-    if (response.statusCode >= 200 && response.statusCode < 300) {
-      return { kind: "answered", body: await boundedBody(response, limitBytes) };
-    }
-    return refusalOf(response, await boundedBody(response, ERROR_MAX_BYTES));
+    const isSuccess = response.statusCode >= 200 && response.statusCode < 300;
+    const boundBytes = isSuccess ? limitBytes : ERROR_MAX_BYTES;
+    const got = await (isControl ? controlBody : boundedBody)(response, boundBytes);
+    return isSuccess ? { kind: "answered", body: got } : refusalOf(response, got);
   } catch (cause) {
     request.signal.throwIfAborted();
     if (cause instanceof DeployError) throw cause;
     const problem = cause instanceof Error ? cause.message : String(cause);
     throw new DeployError("UPLINK_UNREACHABLE", { url, problem }, { cause });
   }
+}
+
+interface SentBody {
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Buffer | null;
+}
+
+function sentBody(body: unknown): SentBody {
+  if (body === undefined) return { headers: {}, body: null };
+  const text = JSON.stringify(body);
+  const frame = packedBody(text);
+  const type = { "content-type": "application/json" };
+  return frame === undefined
+    ? { headers: type, body: text }
+    : { headers: { ...type, "content-encoding": PACKED_ENCODING }, body: frame };
+}
+
+async function controlBody(response: Dispatcher.ResponseData, limitBytes: number): Promise<Buffer> {
+  const { "content-encoding": encoding, ...headers } = response.headers;
+  if (encoding !== PACKED_ENCODING) return boundedBody(response, limitBytes);
+  const frame = await boundedBody({ ...response, headers }, limitBytes);
+  return unpackedBody(WHAT, frame, limitBytes);
 }
 
 /**
@@ -164,7 +218,7 @@ export async function boundedBody(
   limitBytes: number,
   onPart?: (sizeBytes: number) => Promise<void>,
 ): Promise<Buffer> {
-  const what = "the server's answer";
+  const what = WHAT;
   const encoding = response.headers["content-encoding"];
   if (encoding !== undefined && encoding !== "identity") {
     response.body.on("error", () => undefined).destroy();

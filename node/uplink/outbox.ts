@@ -20,6 +20,8 @@ const BATCH_MAX_COUNT = 64;
 /** Statement bytes of one batch; base64 and envelopes make a third more of it. */
 const BATCH_MAX_BYTES = 128 * 1024;
 const ANSWER_MAX_BYTES = 16 * 1024;
+/** What is only mentioned is often outdated a moment later, and it must not hold up a lease. */
+const MENTION_WAIT_MS = 1000;
 /** Refusals beyond this are dropped: an attacker must not fill the disk. */
 const OUTBOX_MAX_COUNT = 10_000;
 
@@ -40,6 +42,7 @@ export class Outbox implements ReportSink {
   #order: number;
   #batchMaxCount = BATCH_MAX_COUNT;
   #wake = Promise.withResolvers<void>();
+  #posted = Promise.withResolvers<void>();
 
   constructor(settings: OutboxSettings) {
     this.#settings = settings;
@@ -58,6 +61,7 @@ export class Outbox implements ReportSink {
     if (report.kind === "job") this.#mentioned.delete(report.job);
     await journal.append(...records, { type: "report", report });
     this.#wake.resolve();
+    this.#posted.resolve();
   }
 
   mention(report: JobReport): void {
@@ -74,6 +78,7 @@ export class Outbox implements ReportSink {
       if (batch.length === 0) {
         await Promise.race([this.#wake.promise, aborted.promise]);
         this.#wake = Promise.withResolvers();
+        await this.#mentionsSettled(aborted.promise);
         continue;
       }
       try {
@@ -88,6 +93,16 @@ export class Outbox implements ReportSink {
         await Promise.race([pause(delayMs, undefined, { ref: false }), aborted.promise]);
       }
     }
+  }
+
+  async #mentionsSettled(aborted: Promise<void>): Promise<void> {
+    if (this.#settings.journal.state.outbox.size > 0) return;
+    this.#posted = Promise.withResolvers();
+    await Promise.race([
+      pause(MENTION_WAIT_MS, undefined, { ref: false }),
+      this.#posted.promise,
+      aborted,
+    ]);
   }
 
   // A report that the coordinator cannot read would hold up all others for ever: after the batch they are

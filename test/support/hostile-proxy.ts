@@ -15,6 +15,7 @@ import {
 import { EnvelopeSchema, peekStatement } from "../../protocol/dsse.ts";
 import { parserOf, readJson } from "../../protocol/json.ts";
 import { CHECK_IN_ANSWER_MAX_BYTES } from "../../protocol/limits.ts";
+import { PACKED_ENCODING, unpackedBody } from "../../protocol/packed-body.ts";
 
 const parseEnvelope = parserOf("an envelope", EnvelopeSchema);
 
@@ -99,7 +100,10 @@ export class HostileProxy implements AsyncDisposable {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const sent = await buffer(request);
+    const received = await buffer(request);
+    const isPacked = request.headers["content-encoding"] === PACKED_ENCODING;
+    const limit = CHECK_IN_ANSWER_MAX_BYTES;
+    const sent = isPacked ? unpackedBody("a request", received, limit) : received;
     const path = request.url ?? "/";
     const genuine = await this.#forwarded(request, path, sent);
     const reply = path === "/v1/check-in" ? this.#checkedIn(sent, genuine) : genuine;

@@ -37,13 +37,14 @@ const BANS: readonly Ban[] = [
   },
   {
     rooms: /^protocol\//u,
-    except: /^protocol\/(?:dsse|join-token|lease|bytes|exchange|trust\/[a-z-]+)\.ts$/u,
+    except: /^protocol\/(?:dsse|join-token|lease|bytes|exchange|packed-body|trust\/[a-z-]+)\.ts$/u,
     ban: /^node:/u,
-    reason: "documents need no platform; only signing and hashing files take node:crypto",
+    reason:
+      "documents need no platform; only files that sign, hash or pack take node:crypto or node:zlib",
   },
   {
     rooms: /^protocol\//u,
-    ban: /^node:(?!crypto$|buffer$)/u,
+    ban: /^node:(?!crypto$|buffer$|zlib$)/u,
     reason: "protocol/ does no IO",
   },
   {

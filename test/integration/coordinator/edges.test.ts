@@ -3,6 +3,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { request } from "node:https";
+import { gzipSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { readKeyFile } from "../../../coordinator/trust/key-file.ts";
 import { signRenewal } from "../../../coordinator/trust/publisher.ts";
@@ -134,3 +135,53 @@ describe("a DP's plan", () => {
     expect(directed(await dp.checkIn())).toEqual({});
   });
 });
+
+describe("what is said over the office line", () => {
+  it("is packed for whoever asks, and as it is for anybody else", async () => {
+    const plain = await said("GET", "/v1/fleet", {});
+    const packed = await said("GET", "/v1/fleet", { "accept-encoding": "zstd" });
+
+    expect(plain.headers["content-encoding"]).toBeUndefined();
+    expect(packed.headers["content-encoding"]).toBe("zstd");
+    expect(packed.body.length).toBeLessThan(plain.body.length);
+    expect(zstdDecompressSync(packed.body)).toEqual(plain.body);
+  });
+
+  it("P1 P6 is taken packed, bounded by what it unpacks to, and in no other encoding", async () => {
+    const wrong = Buffer.from(JSON.stringify({ payloadType: "x".repeat(1000) }));
+
+    expect(await statusOf("zstd", zstdCompressSync(wrong))).toBe(400);
+    expect(await statusOf("zstd", zstdCompressSync(Buffer.alloc(1_000_000, "[")))).toBe(413);
+    expect(await statusOf("zstd", wrong)).toBe(400);
+    expect(await statusOf("gzip", gzipSync(wrong))).toBe(400);
+  });
+});
+
+interface Said {
+  readonly status: number | undefined;
+  readonly headers: IncomingMessage["headers"];
+  readonly body: Buffer;
+}
+
+async function statusOf(encoding: string, body: Buffer): Promise<number | undefined> {
+  return (await said("POST", "/v1/check-in", { "content-encoding": encoding }, body)).status;
+}
+
+async function said(
+  method: string,
+  path: string,
+  headers: Readonly<Record<string, string>>,
+  body?: Buffer,
+): Promise<Said> {
+  const type = body === undefined ? {} : { "content-type": "application/json" };
+  const asked = request(`${fleet.url}${path}`, {
+    method,
+    headers: { ...type, ...headers },
+    rejectUnauthorized: false,
+  });
+  asked.end(body);
+  const [response] = (await once(asked, "response")) as [IncomingMessage];
+  const parts: Buffer[] = [];
+  for await (const part of response) parts.push(part as Buffer);
+  return { status: response.statusCode, headers: response.headers, body: Buffer.concat(parts) };
+}

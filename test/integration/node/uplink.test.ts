@@ -5,13 +5,14 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
+import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { parseJoinRequest, type CheckInAnswer, type Fleet } from "../../../protocol/check-in.ts";
 import { openStatement, type Envelope } from "../../../protocol/dsse.ts";
 import { parseDigest, publicKeyOf } from "../../../protocol/ids.ts";
 import { ed25519PublicKey } from "../../../protocol/dsse.ts";
 import { fleetPin, joinProof, joinTokenText } from "../../../protocol/join-token.ts";
-import { parseReport, type RefusalReport } from "../../../protocol/report.ts";
+import { parseReport, type JobReport, type RefusalReport } from "../../../protocol/report.ts";
 import { Journal } from "../../../node/content/journal.ts";
 import { createCoordinatorClient } from "../../../node/uplink/coordinator-client.ts";
 import { openIdentity } from "../../../node/uplink/identity.ts";
@@ -45,7 +46,9 @@ beforeEach(async () => {
     const parts: Buffer[] = [];
     request.on("data", (part: Buffer) => parts.push(part));
     request.on("end", () => {
-      const body = Buffer.concat(parts).toString();
+      const sent = Buffer.concat(parts);
+      const isPacked = request.headers["content-encoding"] === "zstd";
+      const body = (isPacked ? zstdDecompressSync(sent) : sent).toString();
       const one = { line: `${request.method} ${request.url}`, headers: request.headers, body };
       seen.push(one);
       answer(one, response);
@@ -137,6 +140,24 @@ describe("requests", () => {
     await expect(get()).rejects.toMatchObject({ code: "DOCUMENT_INVALID" });
     answer = (_seen, response) => response.end("x".repeat(11));
     await expect(get()).rejects.toMatchObject({ code: "DOCUMENT_TOO_LARGE" });
+    // Eleven bytes that arrive as more, and a frame that is none.
+    const frame = zstdCompressSync(Buffer.alloc(1_000_000));
+    answer = (_seen, response) => response.setHeader("content-encoding", "zstd").end(frame);
+    await expect(get()).rejects.toMatchObject({ code: "DOCUMENT_TOO_LARGE" });
+    answer = (_seen, response) => response.setHeader("content-encoding", "zstd").end("no frame");
+    await expect(get()).rejects.toMatchObject({ code: "DOCUMENT_INVALID" });
+    await client[Symbol.asyncDispose]();
+    expect(seen[0]?.headers["accept-encoding"]).toBe("zstd");
+  });
+
+  it("asks for content as it is, and takes no other", async () => {
+    const digest = parseDigest("cd".repeat(32));
+    const client = createCoordinatorClient({ url, fleet: {}, localAddress: undefined });
+    const get = async () =>
+      client.request({ method: "GET", path: `/${digest}`, limitBytes: 99, lane: "bulk", signal });
+    const frame = zstdCompressSync("x");
+    answer = (_seen, response) => response.setHeader("content-encoding", "zstd").end(frame);
+    await expect(get()).rejects.toMatchObject({ code: "DOCUMENT_INVALID" });
     await client[Symbol.asyncDispose]();
     expect(seen[0]?.headers["accept-encoding"]).toBe("identity");
   });
@@ -210,5 +231,51 @@ describe("reports", () => {
     const { reports } = JSON.parse(seen[2]!.body) as { reports: Envelope[] };
     const key = ed25519PublicKey(publicKeyOf(identity.endpoint));
     expect(openStatement("report", reports[0]!, key, parseReport, 10_000)).toEqual(report);
+  });
+
+  it("SE-17 that are only mentioned wait for what follows, and the newest of a job is told", async () => {
+    const identity = await openIdentity(dataDir);
+    const { endpoint } = identity;
+    const journal = await Journal.open(memoryJournalFile(), log);
+    const outbox = new Outbox({
+      journal,
+      session: session(),
+      url,
+      key: identity.key,
+      log,
+      now: () => 1,
+      random: () => 0,
+    });
+    const stop = new AbortController();
+    answer = (_seen, response) => {
+      response.end(JSON.stringify({ stored: ["old", "new", "r1"] }));
+      stop.abort();
+    };
+    const told = {
+      kind: "job",
+      endpoint,
+      job: "j1",
+      revision: "0".repeat(16),
+      name: "acme/app",
+      version: "1",
+      purpose: "perform",
+      attempt: 1,
+      atMs: 1,
+      trace: [],
+      bytes: { local: 0, peer: 0, dp: 0, origin: 0 },
+    } as unknown as Omit<JobReport, "id" | "order" | "state">;
+    const running = outbox.run(stop.signal);
+
+    outbox.mention({ ...told, id: "old", order: 1, state: "waiting" });
+    outbox.mention({ ...told, id: "new", order: 2, state: "downloading" });
+    await new Promise(setImmediate);
+    await outbox.post({ kind: "refusal", id: "r1", endpoint, code: "X_Y", detail: "", atMs: 1 });
+    await running;
+
+    expect(seen).toHaveLength(1);
+    const { reports } = JSON.parse(seen[0]!.body) as { reports: Envelope[] };
+    const key = ed25519PublicKey(publicKeyOf(endpoint));
+    const ids = reports.map((one) => openStatement("report", one, key, parseReport, 10_000).id);
+    expect(ids.toSorted()).toEqual(["new", "r1"]);
   });
 });
