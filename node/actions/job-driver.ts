@@ -167,6 +167,12 @@ export class JobDriver implements AsyncDisposable {
         return this.#fetches.get(wishKey(effect.wish))?.abort();
       case "serve":
         return this.#background(async () => this.#serve(effect.wish));
+      case "forget": {
+        const { job, revision } = effect.wish;
+        return this.#background(async () =>
+          this.#parts.journal.append({ type: "forgotten", job, revision }),
+        );
+      }
       case "execute":
         return this.#background(async () => this.#execute(effect.wish, effect.attempt));
       case "hold":

@@ -1,6 +1,6 @@
 /**
  * How often a wish is tried: at most `attemptLimit` ended attempts per job and revision, with growing
- * pauses (SE-20…SE-23). A changed revision starts from nothing.
+ * pauses (SE-20…SE-23). A changed revision starts from nothing, also one that was in force before.
  */
 import type { Outcome } from "../../protocol/outcome.ts";
 import { isSuccess } from "./outcome.ts";
@@ -11,7 +11,10 @@ import { isSuccess } from "./outcome.ts";
  */
 export type QuietEnd = "alreadyInstalled" | "incompatible" | "expired" | "aborted";
 
-/** What is remembered of one revision of one job, for ever: a job id is never used for another wish. */
+/**
+ * What is remembered of one revision of one job: for ever where it was done, since a job id is never used
+ * for another wish; else until the job is wished under another revision.
+ */
 export interface AttemptRecord {
   /** Attempts that have ended, in whatever way. */
   readonly attempts: number;
@@ -27,6 +30,25 @@ export const NO_ATTEMPTS: AttemptRecord = { attempts: 0, isDone: false };
 /** Key of a record. */
 export function wishKey(wish: { readonly job: string; readonly revision: string }): string {
   return `${wish.job}/${wish.revision}`;
+}
+
+/** Records of jobs that are wished under another revision now: what was not done begins anew (SE-23). */
+export function outdatedKeys(
+  records: ReadonlyMap<string, AttemptRecord>,
+  wishes: readonly { readonly job: string; readonly revision: string }[],
+): readonly string[] {
+  const revisions = new Map(wishes.map(({ job, revision }) => [job, revision]));
+  return [...records].flatMap(([key, { isDone }]) => {
+    const { job, revision } = wishOfKey(key);
+    const current = revisions.get(job);
+    return isDone || current === undefined || current === revision ? [] : [key];
+  });
+}
+
+/** The other way round; a revision has no slash. */
+export function wishOfKey(key: string): { readonly job: string; readonly revision: string } {
+  const at = key.lastIndexOf("/");
+  return { job: key.slice(0, at), revision: key.slice(at + 1) };
 }
 
 export function afterAttempt(record: AttemptRecord, outcome: Outcome): AttemptRecord {

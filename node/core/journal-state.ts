@@ -114,7 +114,7 @@ export const JournalRecordSchema = Type.Union([
   Type.Object({ type: Type.Literal("settled"), ...wishFields, end: QuietEndSchema }, closed),
   /** Was done and no longer holds (SE-19). */
   Type.Object({ type: Type.Literal("drifted"), ...wishFields }, closed),
-  /** Jobs of the endpoint's own that are over: their ids are used again under other revisions. */
+  /** A job of the endpoint's own that is over, or one that is wished under another revision now. */
   Type.Object({ type: Type.Literal("forgotten"), ...wishFields }, closed),
   /** A restart or shutdown is due; without `held` it is over. */
   Type.Object(

@@ -10,6 +10,8 @@ export type ReconcileEffect =
   | { readonly type: "cancel"; readonly wish: Wish }
   /** Done before: its content is offered to the site's peers again. */
   | { readonly type: "serve"; readonly wish: Wish }
+  /** Its attempts no longer count. */
+  | { readonly type: "forget"; readonly wish: Wish }
   | { readonly type: "execute"; readonly wish: Wish; readonly attempt: number }
   /** Its content is here, and this is what it waits for; told once per reason. */
   | { readonly type: "hold"; readonly wish: Wish; readonly hold: Hold }

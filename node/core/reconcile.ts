@@ -9,8 +9,10 @@ import {
   afterDrift,
   afterQuietEnd,
   isExhausted,
+  outdatedKeys,
   retryDelayMs,
   wishKey,
+  wishOfKey,
   type AttemptRecord,
 } from "./attempts.ts";
 import { gateOf, type Surroundings } from "./conditions.ts";
@@ -121,22 +123,35 @@ function apply(state: ReconcileState, event: ReconcileEvent, nowMs: number): Ste
 }
 
 function withDirective(
-  state: ReconcileState,
+  before: ReconcileState,
   instructions: readonly Instruction[],
   nowMs: number,
 ): Step {
+  const outdated = outdatedKeys(before.records, instructions);
+  const state = withoutRecords(before, outdated);
   const known = new Map(state.entries.map((entry) => [wishKey(entry.instruction), entry]));
   const ordered = instructions.toSorted(bySequence);
   const wanted = new Set(ordered.map(wishKey));
   const entries = ordered.map((instruction) => entryFor(state, instruction, known, nowMs));
-  const effects: ReconcileEffect[] = state.entries
-    .filter((entry) => entry.phase.kind === "fetching" && !wanted.has(wishKey(entry.instruction)))
-    .map((entry) => ({ type: "cancel", wish: wishOf(entry) }));
+  const dropped = state.entries.filter(
+    (entry) => entry.phase.kind === "fetching" && !wanted.has(wishKey(entry.instruction)),
+  );
+  const effects: ReconcileEffect[] = [
+    ...outdated.map((key) => ({ type: "forget", wish: wishOfKey(key) }) as const),
+    ...dropped.map((entry) => ({ type: "cancel", wish: wishOf(entry) }) as const),
+  ];
   for (const entry of entries) {
     const isNew = !known.has(wishKey(entry.instruction));
     if (isNew && entry.phase.kind === "done") effects.push({ type: "serve", wish: wishOf(entry) });
   }
   return { state: { ...state, entries, isDirected: true }, effects };
+}
+
+function withoutRecords(state: ReconcileState, keys: readonly string[]): ReconcileState {
+  if (keys.length === 0) return state;
+  const records = new Map(state.records);
+  for (const key of keys) records.delete(key);
+  return { ...state, records };
 }
 
 function entryFor(

@@ -227,6 +227,21 @@ describe("several jobs", () => {
 
     expect(await notes()).toEqual(["app", "app"]);
   });
+
+  it("SE-23 starts again when the desired state changes back, also after a restart", async () => {
+    const pack = noting("app", {}, "exit 1");
+    await node.run(pack);
+    node.direct(pack, { revision: "bbbbbbbbbbbbbbbb" });
+    await node.reported(
+      ({ revision, outcome }) => revision.startsWith("b") && outcome === "failed",
+    );
+    node = await node.restarted();
+
+    const last = await node.run(pack);
+
+    expect(last).toMatchObject({ state: "failed", attempt: 1 });
+    expect(await notes()).toEqual(["app", "app", "app"]);
+  });
 });
 
 describe("conditions checked by the agent", () => {

@@ -124,8 +124,16 @@ class Node {
   }
 
   carryOut(effect: ReconcileEffect): void {
-    if (effect.type !== "execute") return;
+    if (effect.type !== "execute" && effect.type !== "forget") return;
     const key = wishKey(effect.wish);
+    if (effect.type === "forget") {
+      const current = this.directive.find(({ job }) => job === effect.wish.job)?.revision;
+      expect(current, "only a change starts anew").not.toBe(effect.wish.revision);
+      expect(this.records.get(key)?.isDone ?? false, "what is done is remembered").toBe(false);
+      this.records.delete(key);
+      this.starts.delete(key);
+      return;
+    }
     expect(this.running, "never two executions at once").toBeUndefined();
     expect(this.records.get(key)?.isDone ?? false, "a finished revision runs again").toBe(false);
     this.running = effect.wish;

@@ -128,7 +128,40 @@ describe("attempts", () => {
     );
 
     expect(same.done).toEqual([]);
-    expect(changed.done).toEqual(["fetch a"]);
+    expect(changed.done).toEqual(["forget a", "fetch a"]);
+  });
+
+  it("SE-23 starts again when the desired revision changes and changes back", () => {
+    const spent = new Map([[`a/${REVISION}`, { attempts: 3, isDone: false }]]);
+    const revision = "bbbbbbbbbbbbbbbb";
+    const { done } = play(
+      [
+        { type: "directive", instructions: [wanted("a", 0, { revision })] },
+        { type: "directive", instructions: [wanted("a", 0)] },
+        { type: "fetched", wish: wish("a") },
+      ],
+      initialState({ records: spent, retryBaseMs: 1000 }),
+    );
+
+    expect(done).toEqual(["forget a", "fetch a", "cancel a", "fetch a", "execute a"]);
+  });
+
+  it("SE-23 counts on while a job is not wished for a time, and forgets none that was done", () => {
+    const records = new Map([
+      [`a/${REVISION}`, { attempts: 3, isDone: false }],
+      [`b/${REVISION}`, { attempts: 1, isDone: true }],
+    ]);
+    const revision = "bbbbbbbbbbbbbbbb";
+    const { state, done } = play(
+      [
+        { type: "directive", instructions: [wanted("b", 0, { revision })] },
+        { type: "directive", instructions: [wanted("a", 0), wanted("b", 1)] },
+      ],
+      initialState({ records, retryBaseMs: 1000 }),
+    );
+
+    expect(done).toEqual(["fetch b", "cancel b", "serve b"]);
+    expect(state.records).toEqual(records);
   });
 
   it("SE-22 goes on where an operator raises the limit", () => {
