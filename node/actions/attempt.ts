@@ -4,14 +4,17 @@
  */
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { Bitmap } from "../../protocol/bitmap.ts";
 import { DeployError } from "../../protocol/errors.ts";
+import type { FragmentEntry } from "../../protocol/fragment-index.ts";
 import { packageRefText } from "../../protocol/ids.ts";
 import { COMMAND_OUTPUT_MAX_BYTES } from "../../protocol/limits.ts";
 import type { Content, Manifest } from "../../protocol/manifest.ts";
 import type { ExecuteAction, LaunchAction } from "../../protocol/package-action.ts";
 import type { TraceStep } from "../../protocol/report.ts";
+import { swarmSections } from "../../protocol/swarm-order.ts";
 import { assemble, type LocalContent } from "../content/assemble.ts";
-import { readContentIndex } from "../content/content-index.ts";
+import { readContentIndex, type ContentIndex } from "../content/content-index.ts";
 import type { Assembly, FragmentStore } from "../content/ports.ts";
 import { resultOfError, resultOfRun, type ActionResult } from "./command-result.ts";
 import { executeCommand } from "./execute.ts";
@@ -43,8 +46,11 @@ export interface AttemptSettings {
   /** Steps so far; `onStep` adds to it. */
   readonly trace: () => readonly TraceEntry[];
   readonly onStep: (step: TraceStep, detail?: string) => void;
-  /** Brings back what the fragment store has lost; plain: without what is on this machine otherwise. */
-  readonly refetch: (signal: AbortSignal, isPlain: boolean) => Promise<void>;
+  /**
+   * Brings back what the fragment store has lost; plain: without what is on this machine otherwise. Where
+   * `wanted` says so, by swarm index, only that.
+   */
+  readonly refetch: (signal: AbortSignal, isPlain: boolean, wanted?: Bitmap) => Promise<void>;
   /** Space for the files of the content, and whether they take the place of its fragments. */
   readonly roomFor: (content: Content, isFinal: boolean) => Promise<Assembly>;
   /** What the files are put together from, besides fragments. */
@@ -182,7 +188,9 @@ async function assembled(
       const room = await settings.roomFor(content, isDurable);
       const local = settings.local();
       const sources = local === undefined ? {} : { local };
-      await assemble(index, { folder, signal, isDurable, ...room, ...sources });
+      const bringBack = async (lost: FragmentEntry): Promise<void> =>
+        settings.refetch(signal, true, wantedAgain(index, lost));
+      await assemble(index, { folder, signal, isDurable, bringBack, ...room, ...sources });
       return;
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
@@ -192,6 +200,16 @@ async function assembled(
       await settings.refetch(settings.signal, code === "LOCAL_SOURCE_CHANGED");
     }
   }
+}
+
+// What was consumed lies in the files: asking for all that the store lacks would fetch it again. Pages tell
+// the exchange the digests, so they come along; those that are here cost nothing.
+function wantedAgain(index: ContentIndex, lost: FragmentEntry): Bitmap {
+  const [main, ...deltas] = swarmSections(index.content);
+  const wanted = new Bitmap((deltas.at(-1) ?? main).endIndex);
+  for (let at = main.startIndex; at < main.fragmentIndex; at++) wanted.add(at);
+  wanted.add(main.fragmentIndex + index.fragments.indexOf(lost));
+  return wanted;
 }
 
 function requiredContent(manifest: Manifest): Content {

@@ -36,6 +36,8 @@ export interface AssembleSettings {
   /** Fragments leave the store once what needs them is durably written; implies isDurable. */
   readonly isConsuming?: boolean;
   readonly local?: LocalContent;
+  /** Brings back a fragment that rotted since it was fetched; the files so far stay. Absent: nobody can. */
+  readonly bringBack?: (lost: FragmentEntry) => Promise<void>;
 }
 
 interface Assembly extends AssembleSettings {
@@ -93,10 +95,16 @@ async function makeFolders(
 }
 
 // A fragment is looked for on this machine first where the store lacks it, as the fetch did.
-function rawSource({ store, local, signal }: AssembleSettings): ReadRaw {
-  return async (entry) => {
+function rawSource({ store, local, signal, bringBack }: AssembleSettings): ReadRaw {
+  return async (entry, room) => {
     const found = store.has(entry.digest) ? undefined : await local?.raw(entry, signal);
-    return found ?? unpacked(entry, async (digest) => store.read(digest));
+    if (found !== undefined) return found;
+    return unpacked(entry, async (digest) => {
+      const wire = await store.read(digest, room);
+      if (wire !== undefined || bringBack === undefined) return wire;
+      await bringBack(entry);
+      return store.read(digest, room);
+    });
   };
 }
 

@@ -60,16 +60,18 @@ export class FragmentFiles {
     }
   }
 
-  /** Bytes and look of one file, at most `limitBytes` of it. */
+  /** Bytes and look of one file, at most `limitBytes` of it; in `room` where one is given. */
   async read(
     digest: Digest,
     limitBytes: number,
+    room?: Buffer,
   ): Promise<{ readonly bytes: Buffer; readonly look: FileLook }> {
     await using handle = await open(this.pathOf(digest), "r");
     // Looked at before it is read: a later change shows in the next look.
     const { size, ino, mtimeMs, ctimeMs } = await handle.stat();
     const look = { sizeBytes: size, inode: ino, modifiedMs: mtimeMs, changedMs: ctimeMs };
-    const bytes = Buffer.allocUnsafe(Math.min(size, limitBytes));
+    const sizeBytes = Math.min(size, limitBytes);
+    const bytes = room?.subarray(0, sizeBytes) ?? Buffer.allocUnsafe(sizeBytes);
     const { bytesRead } = await handle.read(bytes, 0, bytes.length, 0);
     return { bytes: bytes.subarray(0, bytesRead), look };
   }

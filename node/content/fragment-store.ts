@@ -86,9 +86,9 @@ export class FolderFragmentStore implements FragmentStore, AsyncDisposable {
     return this.#cache.entries.has(digest);
   }
 
-  async read(digest: Digest): Promise<Buffer | undefined> {
+  async read(digest: Digest, room?: Buffer): Promise<Buffer | undefined> {
     if (!this.has(digest)) return undefined;
-    const bytes = await this.#intact(digest);
+    const bytes = await this.#intact(digest, room);
     if (bytes !== undefined) {
       this.step({ type: "used", digest });
       return bytes;
@@ -146,9 +146,9 @@ export class FolderFragmentStore implements FragmentStore, AsyncDisposable {
   }
 
   /** The bytes, hashed unless this process has hashed this very file before. */
-  async #intact(digest: Digest): Promise<Buffer | undefined> {
+  async #intact(digest: Digest, room?: Buffer): Promise<Buffer | undefined> {
     try {
-      const { bytes, look } = await this.#files.read(digest, FRAGMENT_WIRE_MAX_BYTES);
+      const { bytes, look } = await this.#files.read(digest, FRAGMENT_WIRE_MAX_BYTES, room);
       if (bytes.length !== look.sizeBytes) return undefined;
       const seen = this.#looks.get(digest);
       if (seen !== undefined && isSameLook(seen, look)) return bytes;

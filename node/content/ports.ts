@@ -14,8 +14,11 @@ import type { Content, Manifest } from "../../protocol/manifest.ts";
 export interface FragmentStore {
   /** From memory, no IO. */
   has(digest: Digest): boolean;
-  /** The wire bytes; undefined where absent or where the stored bytes no longer match (then dropped). */
-  read(digest: Digest): Promise<Buffer | undefined>;
+  /**
+   * The wire bytes; undefined where absent or where the stored bytes no longer match (then dropped). They
+   * may come in `room`, of FRAGMENT_WIRE_MAX_BYTES, which nobody else uses until its owner is done with them.
+   */
+  read(digest: Digest, room?: Buffer): Promise<Buffer | undefined>;
   /** Stores wire bytes that the caller has verified; resolves when they survive a kill of the process. */
   write(digest: Digest, bytes: Uint8Array): Promise<void>;
   /** Gives it up; harmless where it is absent. */

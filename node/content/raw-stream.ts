@@ -7,10 +7,13 @@ import { zstdDecompress } from "node:zlib";
 import { DeployError } from "../../protocol/errors.ts";
 import type { FragmentEntry } from "../../protocol/fragment-index.ts";
 import type { Digest } from "../../protocol/ids.ts";
+import { FRAGMENT_WIRE_MAX_BYTES } from "../../protocol/limits.ts";
 
 const unpack = promisify(zstdDecompress);
 /** Unpacked fragments kept: neighbouring files share bundles, and dedupe looks back a little. */
 const CACHED_FRAGMENTS = 4;
+/** Also the least that zlib takes for a buffer. */
+const SPARE_OUTPUT_BYTES = 64;
 
 /** Fragments in stream order, and where each begins. */
 export interface FragmentStream {
@@ -21,20 +24,25 @@ export interface FragmentStream {
 
 /** Wire bytes by digest; undefined where they are not here. */
 export type ReadWire = (digest: Digest) => Promise<Buffer | undefined>;
-/** Raw bytes of a fragment. Throws FRAGMENT_MISSING where nobody has them. */
-export type ReadRaw = (entry: FragmentEntry) => Promise<Buffer>;
+/** Raw bytes of a fragment, in `room` where that is simpler. Throws FRAGMENT_MISSING where nobody has them. */
+export type ReadRaw = (entry: FragmentEntry, room: Buffer) => Promise<Buffer>;
 
 export class RawStream {
   readonly #stream: FragmentStream;
   readonly #read: ReadRaw;
   readonly #cache = new Map<number, Buffer>();
+  /** Read into again and again: one buffer per fragment would be garbage as large as the content. */
+  readonly #rooms: Buffer[] = [];
 
   constructor(stream: FragmentStream, read: ReadRaw) {
     this.#stream = stream;
     this.#read = read;
   }
 
-  /** The bytes of extents, in order; `onRead` hears of each fragment when its part has been taken. */
+  /**
+   * The bytes of extents, in order; `onRead` hears of each fragment when its part has been taken. Where the
+   * source reads into `room`, a piece holds its bytes only until the next one is asked for.
+   */
   async *bytes(
     extents: readonly (readonly [number, number])[],
     signal: AbortSignal,
@@ -58,12 +66,24 @@ export class RawStream {
   async #raw(fragment: number): Promise<Buffer> {
     const entry = this.#stream.fragments[fragment];
     if (entry === undefined) throw refuse("an extent lies outside the content");
-    const raw = this.#cache.get(fragment) ?? (await this.#read(entry));
+    const held = this.#cache.get(fragment);
     this.#cache.delete(fragment);
+    const raw = held ?? (await this.#read(entry, this.#freeRoom()));
     this.#cache.set(fragment, raw);
-    const [oldest] = this.#cache.keys();
-    if (this.#cache.size > CACHED_FRAGMENTS && oldest !== undefined) this.#cache.delete(oldest);
     return raw;
+  }
+
+  /** Gives the oldest fragment up where the cache is full; what was taken of it has been used by now. */
+  #freeRoom(): Buffer {
+    const [oldest] = this.#cache.keys();
+    if (this.#cache.size >= CACHED_FRAGMENTS && oldest !== undefined) this.#cache.delete(oldest);
+    const taken = new Set(Array.from(this.#cache.values(), ({ buffer }) => buffer));
+    const free = this.#rooms.find(({ buffer }) => !taken.has(buffer));
+    if (free !== undefined) return free;
+    // Pages that no fragment reaches are never touched, and take no memory.
+    const room = Buffer.allocUnsafeSlow(FRAGMENT_WIRE_MAX_BYTES);
+    this.#rooms.push(room);
+    return room;
   }
 }
 
@@ -73,8 +93,13 @@ export async function unpacked(entry: FragmentEntry, readWire: ReadWire): Promis
   if (wire === undefined) throw new DeployError("FRAGMENT_MISSING", { digest: entry.digest });
   if (wire.length !== entry.wireBytes) throw refuse(`fragment ${entry.digest} has another size`);
   if (entry.wireBytes === entry.rawBytes) return wire;
-  // trust P3: the signed raw length bounds the decompression.
-  const raw = await unpack(wire, { maxOutputLength: entry.rawBytes });
+  // trust P3: the signed raw length bounds the decompression. One output buffer that is never full: no
+  // list of small ones, and no copy of them.
+  const limits = {
+    maxOutputLength: entry.rawBytes,
+    chunkSize: entry.rawBytes + SPARE_OUTPUT_BYTES,
+  };
+  const raw = await unpack(wire, limits);
   if (raw.length !== entry.rawBytes)
     throw refuse(`fragment ${entry.digest} unpacks to another size`);
   return raw;

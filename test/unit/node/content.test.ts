@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Content } from "../../../protocol/manifest.ts";
 import { assemble } from "../../../node/content/assemble.ts";
 import { readContentIndex } from "../../../node/content/content-index.ts";
+import { FolderFragmentStore } from "../../../node/content/fragment-store.ts";
 import { ManifestSource } from "../../../node/content/manifest-source.ts";
 import {
   digestOf,
@@ -47,6 +48,29 @@ describe("content", () => {
     for (const file of files) {
       expect(await readFile(join(target, file.path), "utf8")).toBe(file.text);
     }
+  });
+
+  it("reads fragments again that lie behind others, from the disk and from memory", async () => {
+    const seeds = Array.from({ length: 150 }, (_none, at) => digestOf(Buffer.from(`${at}`)));
+    const pack = memoryPackage({ kind: "store", path: "x" }, [{ path: "a", text: seeds.join("") }]);
+    const settings = { onCorrupt: () => undefined };
+    await using store = await FolderFragmentStore.open(join(folder, "fragments"), settings);
+    for (const [digest, bytes] of pack.fragments) await store.write(digest, bytes);
+    const index = await readContentIndex(pack.manifest, pack.manifest.content!, store);
+    // The last ones read are still in memory, in the buffers that the next ones are read into.
+    const parts = [9, 7, 1, 8, 3, 9].map((place): [number, number] => [place * 1000, 600]);
+    const text = parts.map(([at, size]) => seeds.join("").slice(at, at + size)).join("");
+    const again = { kind: "file", path: "b", isExecutable: false, extents: parts } as const;
+    const file = { ...again, sizeBytes: text.length, sha256: digestOf(Buffer.from(text)) };
+    const target = join(folder, "target");
+
+    await assemble(
+      { ...index, files: [...index.files, file] },
+      { folder: target, store, signal, isDurable: false },
+    );
+
+    expect(await readFile(join(target, "a"), "utf8")).toBe(seeds.join(""));
+    expect(await readFile(join(target, "b"), "utf8")).toBe(text);
   });
 
   it.each([
