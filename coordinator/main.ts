@@ -10,30 +10,16 @@ import { parseFleet, type Fleet } from "../protocol/check-in.ts";
 import { DeployError } from "../protocol/errors.ts";
 import { parserOf, readJson } from "../protocol/json.ts";
 import { dataLayout, readInitialised, writePrivateFile, type DataLayout } from "./data-layout.ts";
+import { openParts } from "./open-parts.ts";
 import { operatorText } from "./operator-file.ts";
 import type { App } from "./routes/app-type.ts";
 import { buildApp } from "./routes/app.ts";
 import { keepHouse } from "./routes/housekeeping.ts";
 import type { Parts } from "./routes/parts.ts";
 import { INTENT_SETTINGS_DEFAULT, type IntentSettings } from "./core/intent/intent-settings.ts";
-import { openCatalogShelf } from "./store/catalog-shelf.ts";
-import { openChoreBook } from "./store/chore-book.ts";
-import { openFragmentFolder } from "./store/fragment-folder.ts";
-import { openGateBook } from "./store/gate-book.ts";
-import { openLineBook } from "./store/line-book.ts";
-import { openIntentBook } from "./store/intent-book.ts";
 import { openLevelStore } from "./store/level-store.ts";
-import { openOriginBook } from "./store/origin-book.ts";
-import { openPlanBook } from "./store/plan-book.ts";
-import { openPresenceBook } from "./store/presence-book.ts";
-import { openRecords } from "./store/records.ts";
-import { openSiteBook } from "./store/site-book.ts";
-import { openStandingBook } from "./store/standing-book.ts";
-import { TABLES } from "./store/tables.ts";
-import { openTurns } from "./store/turns.ts";
-import { openWakeBook } from "./store/wake-book.ts";
 import { renewCatalog } from "./trust/catalog-head.ts";
-import { keyOfSeed, parseOnlineKeys } from "./trust/fleet-keys.ts";
+import { parseOnlineKeys } from "./trust/fleet-keys.ts";
 
 export interface CoordinatorOptions {
   readonly dataDir: string;
@@ -75,7 +61,7 @@ const parseOperatorFile = parserOf("operator.json", Type.Object({ token: Type.St
 export async function runCoordinator(options: CoordinatorOptions): Promise<void> {
   const layout = dataLayout(options.dataDir);
   await using stack = new AsyncDisposableStack();
-  const parts = await openParts(options, layout, stack);
+  const parts = await ownParts(options, layout, stack);
   const { app } = await buildApp(parts, {
     // Fastify's logger type is a part of pino's.
     log: options.log satisfies FastifyBaseLogger,
@@ -104,7 +90,7 @@ export async function runCoordinator(options: CoordinatorOptions): Promise<void>
   options.log.info("coordinator.stopping");
 }
 
-async function openParts(
+async function ownParts(
   options: CoordinatorOptions,
   layout: DataLayout,
   stack: AsyncDisposableStack,
@@ -116,35 +102,16 @@ async function openParts(
   refuseTlsWithoutCertificate(options, fleet);
   const store = await openLevelStore(layout.store);
   stack.defer(async () => store.close());
-  const records = await openRecords(store);
-  const presence = openPresenceBook(records, records.all(TABLES.endpoints));
-  const standing = openStandingBook(records);
-  const parts: Parts = {
-    records,
-    presence,
-    sites: openSiteBook(records, presence, standing),
-    standing,
-    plans: openPlanBook(),
-    chores: openChoreBook(),
-    wakes: openWakeBook(records),
-    settings: options.intent ?? INTENT_SETTINGS_DEFAULT,
-    intents: openIntentBook(records, presence, { zone: Temporal.Now.timeZoneId(), now }),
-    gate: openGateBook(records, now),
-    lines: openLineBook({
-      policyOf: (site) => records.get(TABLES.sites, site)?.policy,
-      // Rates must not jump with the system's clock.
-      nowMs: () => performance.now(),
-    }),
-    origins: openOriginBook(records, online.leaseSecret),
-    catalog: openCatalogShelf(records),
-    fragments: await openFragmentFolder(layout.fragments),
-    manifests: await openFragmentFolder(layout.manifests),
-    contentTurns: openTurns(),
+  const parts = await openParts({
+    store,
+    folders: layout,
     fleet,
     online,
-    director: keyOfSeed(online.director),
+    settings: options.intent ?? INTENT_SETTINGS_DEFAULT,
+    zone: Temporal.Now.timeZoneId(),
     now,
-  };
+    steadyMs: () => performance.now(),
+  });
   stack.defer(async () => flush(parts));
   await renew(parts);
   return parts;

@@ -9,6 +9,7 @@ import type { Logger } from "pino";
 import { DeployError } from "../protocol/errors.ts";
 import type { EndpointId } from "../protocol/ids.ts";
 import { parseJoinToken, fleetPin } from "../protocol/join-token.ts";
+import { CHECK_IN_PERIOD_MAX_MS } from "../protocol/limits.ts";
 import type { LocationFacts } from "../protocol/location.ts";
 import type { Placement } from "./actions/job-parts.ts";
 import { nodeSettings, type NodeOptions, type NodeSettings } from "./config.ts";
@@ -198,7 +199,10 @@ async function openCheckIn(
     intervalMs: settings.checkInMs,
     isDp: () => isDp(trust),
     manners,
-    system: async () => readSystemFacts(dataDir),
+    system: async () => ({
+      ...(await readSystemFacts(dataDir)),
+      checkInMs: Math.min(settings.checkInMs, CHECK_IN_PERIOD_MAX_MS),
+    }),
     cache,
     onAccepted: async (accepted, facts) => {
       manners.obey(trust.roster()?.policy);

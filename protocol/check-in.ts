@@ -7,6 +7,7 @@ import { EnvelopeSchema } from "./dsse.ts";
 import { MacSchema, MetadataTextSchema, TimeMsSchema } from "./field-schemas.ts";
 import { DigestSchema, EndpointIdSchema, EndpointNameSchema, SiteNameSchema } from "./ids.ts";
 import { parserOf } from "./json.ts";
+import { CHECK_IN_PERIOD_MAX_MS } from "./limits.ts";
 import {
   CriterionSchema,
   DpCandidateSchema,
@@ -88,6 +89,8 @@ export const SystemFactsSchema = Type.Object(
     hasUser: Type.Boolean(),
     /** Hardware addresses of wired interfaces, for Wake-on-LAN (OCO-7, OCO-12). */
     macs: Type.Array(MacSchema, { maxItems: 16 }),
+    /** How long the node waits between two check-ins; absent: it does not say. */
+    checkInMs: Type.Optional(Type.Integer({ minimum: 0, maximum: CHECK_IN_PERIOD_MAX_MS })),
   },
   closed,
 );

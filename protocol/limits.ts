@@ -6,6 +6,8 @@
 export const CHECK_IN_REQUEST_MAX_BYTES = 64 * 1024;
 /** One check-in answer: a catalog bundle for a first contact is about 40 KB (trust 2.6, P1). */
 export const CHECK_IN_ANSWER_MAX_BYTES = 1024 * 1024;
+/** What a node says at most of the time between two of its check-ins: longer ones are told as a day. */
+export const CHECK_IN_PERIOD_MAX_MS = 24 * 3_600_000;
 /** A manifest; file lists live in pages, so it stays far below (trust 2.4). */
 export const MANIFEST_MAX_BYTES = 1024 * 1024;
 /** TUF metadata by role (trust M13). */

@@ -17,6 +17,7 @@ import { parserOf } from "./json.ts";
 import { ActionSchema } from "./package-action.ts";
 import { ActionSetSchema, PackageRulesSchema } from "./package-rules.ts";
 import { DetectedSoftwareSchema, JobStateSchema, RunReportSchema } from "./report.ts";
+import { BarNoteSchema } from "./standing.ts";
 
 const closed = { additionalProperties: false } as const;
 
@@ -39,6 +40,8 @@ export const EndpointDetailSchema = Type.Object({
   scannedAt: Type.Union([InstantSchema, Type.Null()]),
   /** The last runs, newest first (SE-17). */
   runs: Type.Array(RunReportSchema),
+  /** Present while it is kept out of its site. */
+  bar: Type.Optional(BarNoteSchema),
 });
 export type EndpointDetail = Static<typeof EndpointDetailSchema>;
 export const parseEndpointDetail = parserOf("the endpoint", EndpointDetailSchema);
@@ -65,6 +68,8 @@ export const ReasonViewSchema = Type.Object({
 });
 export const WhySchema = Type.Object({
   endpoint: EndpointNameSchema,
+  /** Present while it is kept out of its site: it gets everything over the line, for itself alone. */
+  bar: Type.Optional(BarNoteSchema),
   jobs: Type.Array(
     Type.Object({
       name: PackageNameSchema,

@@ -1,6 +1,6 @@
 /** Bars as operators see them: who is kept out of its site for wrong bytes, why, and until when. */
 import { Type, type Static } from "typebox";
-import { TimeMsSchema } from "./field-schemas.ts";
+import { InstantSchema, TimeMsSchema } from "./field-schemas.ts";
 import { EndpointIdSchema } from "./ids.ts";
 import { parserOf } from "./json.ts";
 
@@ -21,6 +21,18 @@ export const BarViewSchema = Type.Object(
   closed,
 );
 export type BarView = Static<typeof BarViewSchema>;
+
+/** On the pages of the endpoint that it concerns. */
+export const BarNoteSchema = Type.Object({
+  reason: BarViewSchema.properties.reason,
+  since: InstantSchema,
+  /** Absent: until an operator lifts it. */
+  until: Type.Optional(InstantSchema),
+  /** A sentence for a person, and what to do about it. */
+  text: Type.String(),
+  hint: Type.String(),
+});
+export type BarNote = Static<typeof BarNoteSchema>;
 
 /** GET /v1/bars */
 export const BarsSchema = Type.Object({ bars: Type.Array(BarViewSchema) }, closed);

@@ -7,6 +7,7 @@ import {
   type Why,
 } from "../../protocol/page-api.ts";
 import { parseEndpointName, parsePackageName, parsePackageRef } from "../../protocol/ids.ts";
+import type { BarNote } from "../../protocol/standing.ts";
 import { dryRunField, printChanges } from "./change-text.ts";
 import type { ChangingOptions } from "./group.ts";
 import { openClient, type OperatorOptions } from "./operator.ts";
@@ -63,9 +64,9 @@ export async function showWhy(
   printResult(session.terminal, options.json, why, whyText(why, session.nowMs()));
 }
 
-export function whyText({ endpoint, jobs }: Why, nowMs: number): string {
-  if (jobs.length === 0) return `nothing is wished of ${endpoint}\n`;
-  return jobs
+export function whyText({ endpoint, jobs, bar }: Why, nowMs: number): string {
+  if (jobs.length === 0) return `${barText(bar, nowMs)}nothing is wished of ${endpoint}\n`;
+  const texts = jobs
     .map((job) => {
       const version = job.version === null ? "" : `@${job.version}`;
       const attempts = job.attempt === 0 ? "" : `, attempt ${job.attempt} of ${job.attemptLimit}`;
@@ -79,17 +80,25 @@ export function whyText({ endpoint, jobs }: Why, nowMs: number): string {
       return head + from + chain.join("");
     })
     .join("\n");
+  return bar === undefined ? texts : `${barText(bar, nowMs)}\n${texts}`;
 }
 
-function pageText(detail: EndpointDetail, nowMs: number): string {
-  const { name, site, tenant, groups, installed, detected, scannedAt } = detail;
+/** Two lines, or nothing. */
+function barText(bar: BarNote | undefined, nowMs: number): string {
+  if (bar === undefined) return "";
+  const until = bar.until === undefined ? "until it is lifted" : `until ${bar.until}`;
+  return `${shownText(bar.text)}, since ${agoText(bar.since, nowMs)}, ${until}\nhint: ${shownText(bar.hint)}\n`;
+}
+
+export function pageText(detail: EndpointDetail, nowMs: number): string {
+  const { name, site, tenant, groups, installed, detected, scannedAt, bar } = detail;
   const rows = installed.map((one) => [`${one.name}@${one.version}`, agoText(one.since, nowMs)]);
   const table = rows.length === 0 ? "no package\n" : tableText(["INSTALLED", "SINCE"], rows);
   const scan = `${countText(detected.length, "program")} detected, scanned ${agoText(scannedAt, nowMs)}`;
   return `${name} at ${site}, tenant ${tenant}
   groups      ${groups.join(", ") || "none"}
   software    ${scan}
-${table}`;
+${table}${barText(bar, nowMs)}`;
 }
 
 function softwareText({ detected, scannedAt }: EndpointDetail, nowMs: number): string {

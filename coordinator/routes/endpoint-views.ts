@@ -6,6 +6,7 @@ import { parseEndpointId } from "../../protocol/ids.ts";
 import type { EndpointDetail, Why } from "../../protocol/page-api.ts";
 import { tenantOf } from "../store/group-members.ts";
 import { TABLES, type EndpointRecord } from "../store/tables.ts";
+import { barField } from "./bar-views.ts";
 import { notFound } from "./intent-pen.ts";
 import { instant } from "./job-views.ts";
 import type { Parts } from "./parts.ts";
@@ -42,6 +43,7 @@ export function endpointDetail(parts: Parts, nameOrId: string): EndpointDetail {
     detected: scan?.software ?? [],
     scannedAt: scan === undefined ? null : instant(scan.atMs),
     runs: (records.get(TABLES.runs, id) ?? []).toReversed(),
+    ...barField(parts, id),
   };
 }
 
@@ -60,6 +62,7 @@ export function whyOf(parts: Parts, nameOrId: string, packageName: string | unde
   ];
   return {
     endpoint: record.name,
+    ...barField(parts, record.id),
     jobs: jobs.filter(({ name }) => packageName === undefined || name === packageName),
   };
 }

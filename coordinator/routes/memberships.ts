@@ -13,6 +13,7 @@ import type { RelayedWake } from "../store/wake-book.ts";
 import type { EndpointRecord } from "../store/tables.ts";
 import { signMembership, signRoster } from "../trust/statements.ts";
 import type { Parts } from "./parts.ts";
+import { isServingDp } from "./planning.ts";
 import { ownZone } from "./site-policy-routes.ts";
 
 /** Site of the membership of an endpoint at no site: no other endpoint is a member. */
@@ -28,11 +29,13 @@ type Issue = (
   nowMs: number,
 ) => Partial<CheckInAnswer>;
 
-export function membershipMaker({ presence, director, fleet }: Parts): Issue {
+export function membershipMaker(parts: Parts): Issue {
+  const { presence, director, fleet } = parts;
   const issued = new Map<EndpointId, string>();
-  return ({ held }, { id, isDp }, nowMs) => {
+  return ({ held }, record, nowMs) => {
+    const { id } = record;
     const site = presence.get(id)?.site ?? parseSiteName(NO_SITE_PREFIX + id);
-    const role = isDp ? "dp" : "agent";
+    const role = isServingDp(parts, record) ? "dp" : "agent";
     const isYoung = held.membershipMs - nowMs > MEMBERSHIP_LIFE_MS / 2;
     if (isYoung && issued.get(id) === `${role} ${site}`) return {};
     issued.set(id, `${role} ${site}`);

@@ -45,14 +45,27 @@ export function gateSite(
   return site ?? `~${endpoint}`;
 }
 
+/** A DP that is barred from its site holds and serves nothing for it meanwhile. */
+export function isServingDp(
+  { standing, now }: Pick<Parts, "standing" | "now">,
+  { id, isDp }: EndpointRecord,
+): boolean {
+  return isDp && !standing.isBarred(id, now());
+}
+
 /** What a plan is made from. */
-export type PlanningParts = Pick<Parts, "records" | "presence" | "plans" | "intents" | "now">;
+export type PlanningParts = Pick<
+  Parts,
+  "records" | "presence" | "plans" | "intents" | "now" | "standing"
+>;
 
 /** The plan in force of one endpoint; the same object while nothing that it depends on has changed. */
 export function planFor(parts: PlanningParts, record: EndpointRecord): Plan {
   const { records, plans, now } = parts;
   const nowMs = now();
-  const replicas = record.isDp ? replicasAt(parts, effectiveSite(parts, record)) : NO_REPLICAS;
+  const replicas = isServingDp(parts, record)
+    ? replicasAt(parts, effectiveSite(parts, record))
+    : NO_REPLICAS;
   const inputs = `${planInputs(parts, record)} ${replicas.revision}`;
   return plans.get(record.id, { records, inputs, nowMs }, (packages) =>
     planEndpoint(planInput(parts, record, packages, replicas.refs), nowMs),

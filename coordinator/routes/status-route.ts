@@ -9,10 +9,10 @@ import { trafficNotices } from "../core/line/traffic.ts";
 import { statusOfFleet, type StatusMember } from "../core/status.ts";
 import { TABLES, type EndpointRecord } from "../store/tables.ts";
 import type { App } from "./app-type.ts";
-import { barNotices } from "./bar-routes.ts";
+import { barNotices } from "./bar-views.ts";
 import type { Parts } from "./parts.ts";
 import { expiryNotices } from "./renewal-routes.ts";
-import { effectiveSite, planFor } from "./planning.ts";
+import { effectiveSite, isServingDp, planFor } from "./planning.ts";
 import { ownZone } from "./site-policy-routes.ts";
 import { lineTraffic } from "./traffic-route.ts";
 
@@ -66,16 +66,16 @@ function statusLines({ records, lines, now }: Parts): ReadonlyMap<SiteName, Stat
 
 function memberOf(parts: Parts, record: EndpointRecord): StatusMember {
   const { presence, records } = parts;
-  const { id, name, isDp, joinedMs } = record;
+  const { id, name, joinedMs } = record;
   const seen = presence.get(id);
   const together = seen?.site === undefined ? [] : presence.membersAt(seen.site);
   const dp = [...together]
     .map((other) => records.get(TABLES.endpoints, other))
-    .find((other) => other?.isDp === true && other.id !== id);
+    .find((other) => other !== undefined && other.id !== id && isServingDp(parts, other));
   return {
     id,
     name,
-    isDp,
+    isDp: isServingDp(parts, record),
     joinedMs,
     site: effectiveSite(parts, record),
     isAtSite: seen?.site !== undefined,

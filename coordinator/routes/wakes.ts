@@ -59,7 +59,7 @@ function ordersOf(parts: Parts, container: ContainerRecord): readonly WakeRecord
   const isInFrame =
     plan.timeFrames === undefined || admitsTime(parseTimeFrames(plan.timeFrames), plan.zone, nowMs);
   if (nowMs < startMs || plan.isPaused || !isInFrame) return [];
-  const nodeOf = (id: EndpointId): WakeNode => nodeFrom(id, presence.get(id));
+  const nodeOf = (id: EndpointId): WakeNode => nodeFrom(id, presence);
   const targets = openTargets(parts, container).map(({ id }) => nodeOf(id));
   const asked = new Set(
     targets
@@ -95,8 +95,12 @@ function ordersOf(parts: Parts, container: ContainerRecord): readonly WakeRecord
   );
 }
 
-function nodeFrom(endpoint: EndpointId, seen: Presence | undefined): WakeNode {
-  return { endpoint, site: seen?.site, seenMs: seen?.seenMs, macs: seen?.system?.macs ?? [] };
+function nodeFrom(endpoint: EndpointId, presence: Parts["presence"]): WakeNode {
+  const seen = presence.get(endpoint);
+  if (seen === undefined) return { endpoint, site: undefined, seenMs: undefined, macs: [] };
+  const { site, system } = seen;
+  const seenMs = Math.max(seen.seenMs, presence.activeMs(endpoint));
+  return { endpoint, site, seenMs, checkInMs: system?.checkInMs, macs: system?.macs ?? [] };
 }
 
 function wakeId(container: string, nowMs: number): string {

@@ -2,6 +2,7 @@
  * Who is there and who is where: kept in memory by endpoint and by site, written to the store every few
  * seconds and at the end. A change that others act on (site, addresses) is written at once.
  */
+import { silenceLimitMs } from "../core/silence.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import { setRecord, type Records } from "./records.ts";
 import { TABLES, type EndpointRecord, type Presence } from "./tables.ts";
@@ -24,12 +25,17 @@ export interface PresenceBook {
   flush(): Promise<void>;
 }
 
-/** An endpoint counts as there for this long after it spoke, or for three of its own intervals. */
+/** One that does not say how often it checks in counts as there for this long, or for three intervals. */
 const SEEN_WITHIN_MS = 120_000;
 
 /** Until when an endpoint counts as there. */
-export function seenUntilMs(presence: Presence, activeMs: number): number {
-  return Math.max(presence.seenMs, activeMs) + Math.max(SEEN_WITHIN_MS, 3 * presence.gapMs);
+export function seenUntilMs({ seenMs, gapMs, system }: Presence, activeMs: number): number {
+  // Two check-ins may be a second apart, for news, or a night: what it said of itself counts more.
+  const limitMs =
+    system?.checkInMs === undefined
+      ? Math.max(SEEN_WITHIN_MS, 3 * gapMs)
+      : silenceLimitMs(system.checkInMs);
+  return Math.max(seenMs, activeMs) + limitMs;
 }
 
 const NOBODY: ReadonlySet<EndpointId> = new Set();

@@ -117,12 +117,9 @@ async function measureFleet(endpointCount: number): Promise<FleetResult> {
       now,
       plans: openPlanBook(),
       intents: openIntentBook(records, presence, { zone: "UTC", now }),
-    };
-    const find = directiveFinder({
-      ...parts,
-      online: makeFleetKeys().online,
       standing: openStandingBook(records),
-    });
+    };
+    const find = directiveFinder({ ...parts, online: makeFleetKeys().online });
     const senders = endpoints.filter(
       (_one, at) => at % Math.ceil(endpointCount / SENDER_COUNT) === 0,
     );

@@ -76,10 +76,7 @@ export class PlanEndpoint {
     this.input = reported(this.input, instruction, isGood ? "succeeded" : "failed", more);
   }
 
-  /**
-   * As the planner can know it: a change of the desired state, also one back, starts the attempts anew (SE-23).
-   * The node itself remembers the attempts of every revision for ever, so it makes no more than this one.
-   */
+  /** As a node counts: a change of the desired state, also one back, starts the attempts anew (SE-23). */
   #attempt({ job, revision }: PlannedInstruction): number {
     const before = this.#attempts.get(job);
     const count = before?.revision === revision ? before.count + 1 : 1;

@@ -26,6 +26,7 @@ import {
 import type { PackageRules } from "../../protocol/package-rules.ts";
 import type { JobState } from "../../protocol/report.ts";
 import { compareVersions } from "../../protocol/version-order.ts";
+import { UNINSTALL } from "./uninstall.ts";
 
 /** A Monday, 6:30 UTC. */
 export const MONDAY_MS = Date.UTC(2026, 10, 16, 6, 30);
@@ -50,18 +51,9 @@ export const PLAIN: PlanSchedule = {
   isPaused: false,
 };
 
-const COMMAND = {
-  kind: "execute",
-  command: ["remove"],
-  shell: false,
-  captureExitCode: true,
-  timeoutSec: 60,
-  successCodes: [0],
-} as const satisfies PackageRules["uninstall"];
-
 /** An uninstall command, as almost every package has one. */
-export const REMOVABLE: PackageRules = { uninstall: COMMAND };
-export const LAUNCHABLE: PackageRules = { onLaunch: COMMAND };
+export const REMOVABLE: PackageRules = { uninstall: UNINSTALL };
+export const LAUNCHABLE: PackageRules = { onLaunch: UNINSTALL };
 
 export function known(text: string, more: Partial<PlanPackage> = {}): PlanPackage {
   const ref = parsePackageRef(text);

@@ -3,16 +3,17 @@
  * whether somebody counts as woken, so that only these are shut down afterwards (OCO-7…OCO-12, D11).
  */
 import type { EndpointId } from "../../../protocol/ids.ts";
+import { SILENCE_MIN_MS, silenceLimitMs } from "../silence.ts";
 
 export interface WakeSettings {
-  /** Without contact for this long an endpoint counts as switched off (OCO-9). */
+  /** Without contact for this long, and for 2.5 of its periods, an endpoint counts as off (OCO-9). */
   readonly offlineAfterMs: number;
   /** An endpoint that comes up later was not woken by us (OCO-10, OCO-11). */
   readonly expiryMs: number;
 }
 
 /** 125 s and 5 min, as decided in D11. */
-export const WAKE_DEFAULTS: WakeSettings = { offlineAfterMs: 125_000, expiryMs: 300_000 };
+export const WAKE_DEFAULTS: WakeSettings = { offlineAfterMs: SILENCE_MIN_MS, expiryMs: 300_000 };
 /** Start times are whole minutes of the endpoint's own clock. */
 const BOOT_TOLERANCE_MS = 120_000;
 
@@ -20,7 +21,10 @@ export interface WakeNode {
   readonly endpoint: EndpointId;
   /** Where it was last seen. */
   readonly site: string | undefined;
+  /** When it last spoke. */
   readonly seenMs: number | undefined;
+  /** How long it waits between two check-ins; undefined: it did not say. */
+  readonly checkInMs?: number | undefined;
   /** Of wired interfaces. */
   readonly macs: readonly string[];
 }
@@ -83,8 +87,12 @@ export function wakeOutcome(
   return seenMs - sentMs < expiryMs ? "woken" : "expired";
 }
 
-function isThere({ seenMs }: WakeNode, nowMs: number, { offlineAfterMs }: WakeSettings): boolean {
-  return seenMs !== undefined && nowMs - seenMs <= offlineAfterMs;
+function isThere(
+  { seenMs, checkInMs }: WakeNode,
+  nowMs: number,
+  { offlineAfterMs }: WakeSettings,
+): boolean {
+  return seenMs !== undefined && nowMs - seenMs <= silenceLimitMs(checkInMs, offlineAfterMs);
 }
 
 /** The one that spoke last, since it is the surest to be there; only a wired node reaches wired ones. */

@@ -4,6 +4,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Roster } from "../../../protocol/check-in.ts";
 import type { FragmentProof } from "../../../protocol/fragment-proof.ts";
 import type { Digest, SwarmTag } from "../../../protocol/ids.ts";
+import type { EndpointDetail, Why } from "../../../protocol/page-api.ts";
 import type { BarView } from "../../../protocol/standing.ts";
 import {
   digestOf,
@@ -108,6 +109,57 @@ describe("a proof", () => {
     expect(rosterIn(answer)).toMatchObject({ dps: [], peers: [] });
     expect(rosterIn(answer).site).toBeUndefined();
     expect(membershipIn(answer).site).toBe(`none.${liar.id}`);
+  });
+
+  it("BR-3 makes no DP of the convicted: it holds nothing for its site and is not listed, until it is lifted", async () => {
+    const [dp, victim] = pcs;
+    const other = "acme/other@1.0";
+    await fleet.publish(other, [randomBytes(1000)]);
+    await fleet.activate(other);
+    await fleet.deploy(other, { kind: "endpoint", name: "pc-2" });
+    await fleet.operator("PUT", "/v1/endpoints/pc-1/dp", { isEnabled: true });
+    const purposes = async () => {
+      dp.held = { ...dp.held, directive: 0 };
+      const orders = directed(await dp.checkIn());
+      return Object.values(orders).flatMap(({ instructions }) => {
+        return instructions.map(({ purpose }) => purpose);
+      });
+    };
+    const listed = async () => {
+      const { sites, endpoints } = await fleet.status();
+      const roles = endpoints.slice(0, 2).map((one) => [one.role, one.dp]);
+      return [sites.find(({ name }) => name === "berlin")?.dps, ...roles];
+    };
+    const full = ["perform", "replicate", "replicate"];
+    expect(await purposes()).toEqual(full);
+    expect(await listed()).toEqual([["pc-1"], ["dp", null], ["agent", "pc-1"]]);
+
+    await accuse(victim, dp, dp.seal({ manifest, swarm, index: LAST }, WRONG, victim.id));
+
+    expect(await listed()).toEqual([[], ["agent", null], ["agent", null]]);
+    expect(await purposes()).toEqual(["perform"]);
+    await lift("pc-1");
+    expect(await purposes()).toEqual(full);
+    expect(await listed()).toEqual([["pc-1"], ["dp", null], ["agent", "pc-1"]]);
+  });
+
+  it("BR-3 is on the endpoint's own pages: since when, until when, why, and what ends it", async () => {
+    const [liar, victim, one, two] = pcs;
+    const pages = async () => [
+      (await fleet.operator<EndpointDetail>("GET", "/v1/endpoints/pc-1")).bar,
+      (await fleet.operator<Why>("GET", "/v1/endpoints/pc-1/why")).bar,
+    ];
+    expect(await pages()).toEqual([undefined, undefined]);
+    for (const by of [victim, one, two]) await accuse(by, liar);
+
+    const bar = {
+      reason: "reports",
+      since: new Date(fleet.nowMs).toISOString(),
+      until: new Date(fleet.nowMs + 24 * HOUR_MS).toISOString(),
+      text: "pc-1 is barred from its site: pc-2, pc-3, pc-4 say that it sends wrong bytes",
+      hint: "Check the machine and its program, then: branchline ban lift pc-1",
+    };
+    expect(await pages()).toEqual([bar, bar]);
   });
 
   it("BR-3 stands until it is lifted, over a restart, and a copy of it does not count again", async () => {

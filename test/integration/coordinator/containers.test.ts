@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { ContainerView, Draft } from "../../../protocol/intent-api.ts";
+import { UNINSTALL } from "../../support/uninstall.ts";
 import type { TestFleet } from "./fleet.ts";
 import {
   activePackage,
@@ -10,7 +11,6 @@ import {
   publishRules,
   refused,
   tryPublish,
-  UNINSTALL,
   why,
   type Listener,
 } from "./intent-fleet.ts";

@@ -180,6 +180,30 @@ describe("waking", () => {
   });
 });
 
+describe("who is silent between two check-ins", () => {
+  it.each([
+    ["OCO-9 D11 is not woken, since it said how seldom it speaks", 300_000, undefined],
+    ["OCO-7 is woken where it would have spoken long ago", 60_000, [["02:00:00:00:00:01"]]],
+  ])("%s", async (_name, checkInMs, macs) => {
+    await activePackage(fleet, "acme/a@1");
+    pc.endpoint.system = { ...system(["02:00:00:00:00:01"]), checkInMs };
+    await pc.offers();
+    const relay = await listen(fleet, "e2", "berlin", "10.1.0.2");
+    relay.endpoint.system = system(["02:00:00:00:00:02"]);
+    fleet.nowMs += 5 * MINUTE_MS;
+    await relay.offers();
+    const schedule = { wake: true, shutdown: true };
+    await assist({ name: "c1", endpoints: ["e1"], packages: ["acme/a@1"], schedule });
+    fleet.nowMs += 2000;
+    await relay.offers();
+
+    relay.endpoint.held = { ...relay.endpoint.held, roster: 0 };
+    const { wakes } = rosterIn(await relay.endpoint.checkIn());
+
+    expect(wakes?.map((one) => one.macs)).toEqual(macs);
+  });
+});
+
 /** `e1` was last seen an hour ago when a container wants it woken; `e2` is at the same site and up. */
 async function wakeByNeighbour(): Promise<Listener> {
   pc.endpoint.system = system(["02:00:00:00:00:01"]);

@@ -7,16 +7,8 @@ import type { IntentFile } from "../../../protocol/intent.ts";
 import { parseManifest } from "../../../protocol/manifest.ts";
 import type { PackageRules } from "../../../protocol/package-rules.ts";
 import type { JobReport } from "../../../protocol/report.ts";
+import { UNINSTALL } from "../../support/uninstall.ts";
 import { directed, newFleet, type Answer, type TestEndpoint, type TestFleet } from "./fleet.ts";
-
-export const UNINSTALL = {
-  kind: "execute",
-  command: ["remove"],
-  shell: false,
-  captureExitCode: true,
-  timeoutSec: 60,
-  successCodes: [0],
-} as const;
 
 export interface Offered {
   readonly ref: string;

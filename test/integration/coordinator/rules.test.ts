@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { RolloutView } from "../../../protocol/intent-api.ts";
 import type { PackageDetail, PackageTree } from "../../../protocol/page-api.ts";
 import type { Report, RunReport, ScanReport } from "../../../protocol/report.ts";
+import { UNINSTALL } from "../../support/uninstall.ts";
 import type { TestFleet } from "./fleet.ts";
 import {
   activePackage,
@@ -12,7 +13,6 @@ import {
   publishRules,
   refused,
   rule,
-  UNINSTALL,
   why,
   type Listener,
 } from "./intent-fleet.ts";

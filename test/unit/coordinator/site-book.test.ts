@@ -19,6 +19,17 @@ const [a, b, dp] = [1, 2, 3].map((seed) => endpointIdOf(new Uint8Array(32).fill(
 ];
 const berlin = parseSiteName("berlin");
 
+const SYSTEM: NonNullable<Presence["system"]> = {
+  osName: "Debian",
+  osVersion: "12",
+  isServer: false,
+  memoryBytes: 8 * 1024 ** 3,
+  freeDiskGb: 50,
+  bootMs: 0,
+  hasUser: false,
+  macs: [],
+};
+
 let records: Records;
 let presence: PresenceBook;
 let sites: SiteBook;
@@ -79,6 +90,18 @@ describe("the listing of a site", () => {
     expect(peersAt(121_000)).toEqual([a]);
     presence.touch(b, 121_500);
     expect(peersAt(121_500)).toEqual([a, b]);
+  });
+
+  it.each([
+    ["a second", 1000],
+    ["a night", 36_000_000],
+  ])("keeps who checks in seldom as long, where its last two were %s apart", (_text, gapMs) => {
+    note(a, 1_000_000, { gapMs, system: { ...SYSTEM, checkInMs: 300_000 } });
+    note(b, 1_000_000, { gapMs, system: { ...SYSTEM, checkInMs: 1000 } });
+
+    expect(peersAt(1_000_000 + 124_999)).toEqual([a, b]);
+    expect(peersAt(1_000_000 + 749_999)).toEqual([a]);
+    expect(peersAt(1_000_000 + 750_000)).toEqual([]);
   });
 
   it("follows moves, other addresses and changes of the site at once", async () => {

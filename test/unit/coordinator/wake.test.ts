@@ -45,6 +45,19 @@ describe("whom to wake", () => {
     ).toHaveLength(1);
   });
 
+  it("OCO-9 D11 wakes nobody for being silent between two check-ins of its own", () => {
+    const checkInMs = 300_000;
+    const ago = (silentMs: number) => node(1, { seenMs: NOW_MS - silentMs, checkInMs });
+
+    expect(due([ago(2.5 * checkInMs)])).toEqual([]);
+    expect(due([ago(2.5 * checkInMs + 1)])).toHaveLength(1);
+    const quick = node(1, { seenMs: NOW_MS - 125_000, checkInMs: 1000 });
+    expect(due([quick])).toEqual([]);
+    expect(due([{ ...quick, seenMs: NOW_MS - 125_001 }])).toHaveLength(1);
+    const relay = { ...ago(2 * checkInMs), endpoint: node(9).endpoint };
+    expect(due([off(2)], [relay])[0]?.relay).toBe(relay.endpoint);
+  });
+
   it("asks each once, and none whose address or place is unknown", () => {
     expect(due([off(1)], [node(9)], [off(1)])).toEqual([]);
     expect(due([off(1, { macs: [] }), off(2, { site: undefined })])).toEqual([]);

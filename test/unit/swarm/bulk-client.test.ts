@@ -1,6 +1,5 @@
 /** The asking end of a bulk stream: every request has one answer, also one that is taken back. */
 import type { Stream } from "@libp2p/interface";
-import { Uint8ArrayList } from "uint8arraylist";
 import { describe, expect, it } from "vitest";
 import { BulkClient } from "../../../node/swarm/bulk-client.ts";
 import {
@@ -11,31 +10,13 @@ import {
   type BulkHeader,
 } from "../../../protocol/exchange.ts";
 import { parseSwarmTag } from "../../../protocol/ids.ts";
+import { MemoryStream } from "../../support/memory-stream.ts";
 
 const swarm = parseSwarmTag("a".repeat(64));
 const other = parseSwarmTag("b".repeat(64));
 
-/** As much of a stream as the client uses. */
-class MemoryStream extends EventTarget {
-  readonly sent: Buffer[] = [];
-  status = "open";
-  readStatus = "readable";
-  readableEnded = false;
-  readBufferLength = 0;
-
-  send(bytes: Buffer): boolean {
-    this.sent.push(bytes);
-    return true;
-  }
-
-  answer(header: BulkHeader, payload = Buffer.alloc(0)): void {
-    const data = new Uint8ArrayList(encodeBulkHeader(header), payload);
-    this.dispatchEvent(Object.assign(new Event("message"), { data }));
-  }
-
-  pause(): void {}
-  resume(): void {}
-  abort(): void {}
+function answer(stream: MemoryStream, header: BulkHeader, payload = Buffer.alloc(0)): void {
+  stream.push(encodeBulkHeader(header), payload);
 }
 
 async function settled(): Promise<void> {
@@ -64,9 +45,9 @@ describe("a bulk client", () => {
     // The first had been sent by then.
     const seal = Buffer.alloc(BULK_SEAL_BYTES, 9);
     const sealed = Buffer.concat([seal, Buffer.from("abc")]);
-    stream.answer({ id: 1, status: "ok", payloadBytes: 3 }, sealed);
-    stream.answer({ id: 2, status: "cancelled", payloadBytes: 0 });
-    stream.answer({ id: 3, status: "absent", payloadBytes: 0 });
+    answer(stream, { id: 1, status: "ok", payloadBytes: 3 }, sealed);
+    answer(stream, { id: 2, status: "cancelled", payloadBytes: 0 });
+    answer(stream, { id: 3, status: "absent", payloadBytes: 0 });
     expect(await Promise.all(answers)).toEqual([
       { kind: "ok", bytes: Buffer.from("abc"), seal },
       { kind: "cancelled" },
@@ -77,10 +58,10 @@ describe("a bulk client", () => {
   it("takes back nothing that has been answered", async () => {
     const stream = new MemoryStream();
     const client = new BulkClient(async () => stream as unknown as Stream);
-    const answer = client.ask(swarm, 5);
+    const asked = client.ask(swarm, 5);
     await settled();
-    stream.answer({ id: 1, status: "busy", payloadBytes: 0 });
-    await answer;
+    answer(stream, { id: 1, status: "busy", payloadBytes: 0 });
+    await asked;
     client.cancel(swarm, 5);
     await settled();
 

@@ -1,5 +1,4 @@
 import type { Stream } from "@libp2p/interface";
-import { Uint8ArrayList } from "uint8arraylist";
 import { describe, expect, it } from "vitest";
 import { BulkServer, type UploadLimits } from "../../../node/swarm/bulk-server.ts";
 import {
@@ -11,43 +10,11 @@ import {
   type BulkStatus,
 } from "../../../protocol/exchange.ts";
 import { parseSwarmTag } from "../../../protocol/ids.ts";
+import { MemoryStream } from "../../support/memory-stream.ts";
 
 const swarm = parseSwarmTag("a".repeat(64));
 const FRAGMENT = Buffer.alloc(1000, 7);
 const SEAL = Buffer.alloc(BULK_SEAL_BYTES, 9);
-
-/** As much of a stream as the server uses; what it sends is kept. */
-class MemoryStream extends EventTarget {
-  readonly sent: Buffer[] = [];
-  status = "open";
-  readStatus = "readable";
-  readableEnded = false;
-  readBufferLength = 0;
-  writableNeedsDrain = false;
-
-  send(frame: Uint8Array | Uint8ArrayList): boolean {
-    this.sent.push(Buffer.from(frame.subarray()));
-    return true;
-  }
-
-  push(bytes: Uint8Array): void {
-    const event = Object.assign(new Event("message"), { data: new Uint8ArrayList(bytes) });
-    this.dispatchEvent(event);
-  }
-
-  end(): void {
-    this.readableEnded = true;
-    this.dispatchEvent(new Event("end"));
-  }
-
-  async close(): Promise<void> {
-    this.status = "closed";
-  }
-
-  pause(): void {}
-  resume(): void {}
-  abort(): void {}
-}
 
 async function answers(limits: Partial<UploadLimits>, indices: readonly number[]) {
   const server = new BulkServer(async () => FRAGMENT, {
