@@ -30,6 +30,7 @@ import {
 } from "../store/package-content.ts";
 import { givesWay, lineWindow } from "../core/line/line-window.ts";
 import { callerOf, type App } from "./app-type.ts";
+import { FragmentArrivals } from "./fragment-arrivals.ts";
 import { DP_SEEN_WITHIN_MS, tellGate } from "./gate-events.ts";
 import type { Parts } from "./parts.ts";
 import { hearPlainFetches } from "./plain-fetches.ts";
@@ -79,6 +80,8 @@ export function addContentRoutes(app: App, parts: Parts): void {
 }
 
 function addFragmentRoute(app: App, parts: Parts): void {
+  const arrivals = new FragmentArrivals(parts.now);
+  app.addHook("onRequest", async (request) => arrivals.requested(request.raw.socket));
   const leaseHeaders = Type.Object({ "x-branchline-lease": Type.String({ maxLength: 200 }) });
   app.get(
     "/v1/fragments/:digest",
@@ -103,12 +106,14 @@ function addFragmentRoute(app: App, parts: Parts): void {
         line: parts.lines.open(grant.site),
         sentBytes: 0,
       };
-      // Only what the connection has taken to the last byte counts as served.
+      // Only what the connection has taken to the last byte counts as served, and only if it lives on.
       reply.raw.once("close", () => {
         closed.abort();
         transfer.line[Symbol.dispose]();
-        if (reply.raw.writableFinished) tellGate(parts, endpoint, grant, "served");
-        else {
+        if (reply.raw.writableFinished) {
+          tellGate(parts, endpoint, grant, "served");
+          arrivals.sent(reply.raw, () => tellGate(parts, endpoint, grant, "broken"));
+        } else {
           parts.gate.lostOriginBytes(grant, transfer.sentBytes);
           tellGate(parts, endpoint, grant, "broken");
         }

@@ -85,7 +85,7 @@ export function openGateBook(records: Records, now: () => number): GateBook {
     send: (place, event, nowMs) => {
       const gate = gateAt(place);
       const answer = step(gate.state, event, nowMs);
-      gate.isChanged ||= marksServed(event) || gate.state.forcedMs.length > 0;
+      gate.isChanged ||= marksServed(event) || gate.state.forcedBudget.count > 0;
       return answer;
     },
     reasonOf: (place, index, force) => {

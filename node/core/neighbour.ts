@@ -40,6 +40,11 @@ export interface Choice {
   readonly isGone: (index: number) => boolean;
   readonly rarityOf: (index: number) => number;
   readonly next: NextNumber;
+  /**
+   * All that may be wanted, where that is little: a sample of what a peer has would hardly ever hit the pages
+   * that a newcomer needs first.
+   */
+  readonly few: readonly number[] | undefined;
 }
 
 export class Neighbour {
@@ -129,8 +134,32 @@ export class Neighbour {
    * Takes the rarest of a random sample of what this peer has and `isWanted` accepts; undefined when
    * nothing fits.
    */
-  pick({ isWanted, isGone, rarityOf, next }: Choice, nowMs: number): number | undefined {
-    let best: { index: number; at: number; rarity: number } | undefined;
+  pick(choice: Choice, nowMs: number): number | undefined {
+    const best =
+      choice.few === undefined ? this.bestOfSample(choice) : this.bestOf(choice.few, choice);
+    if (best === undefined) return undefined;
+    this.drop(this.candidates.indexOf(best));
+    this.inFlight.add(best);
+    this.trialEndsMs ??= nowMs + TRIAL_MS;
+    return best;
+  }
+
+  private bestOf(
+    indices: readonly number[],
+    { isWanted, rarityOf, next }: Choice,
+  ): number | undefined {
+    let best: { index: number; rarity: number } | undefined;
+    for (const index of indices) {
+      if (!this.have.has(index) || !isWanted(index)) continue;
+      // Of equals any may come first, or all nodes would ask for the same.
+      const rarity = rarityOf(index) + next() / 2;
+      if (best === undefined || rarity < best.rarity) best = { index, rarity };
+    }
+    return best?.index;
+  }
+
+  private bestOfSample({ isWanted, isGone, rarityOf, next }: Choice): number | undefined {
+    let best: { index: number; rarity: number } | undefined;
     let looked = 0;
     while (looked < SAMPLE_SIZE && this.candidates.length > 0 && looked < this.candidates.length) {
       const at = Math.floor(next() * this.candidates.length);
@@ -142,15 +171,7 @@ export class Neighbour {
       looked++;
       if (!isWanted(index)) continue;
       const rarity = rarityOf(index);
-      if (best === undefined || rarity < best.rarity) best = { index, at, rarity };
-    }
-    // A drop may have moved the entry: look it up again before it is taken out.
-    if (best !== undefined) {
-      const at =
-        this.candidates[best.at] === best.index ? best.at : this.candidates.indexOf(best.index);
-      this.drop(at);
-      this.inFlight.add(best.index);
-      this.trialEndsMs ??= nowMs + TRIAL_MS;
+      if (best === undefined || rarity < best.rarity) best = { index, rarity };
     }
     return best?.index;
   }
@@ -210,6 +231,7 @@ export class Neighbour {
   }
 
   private drop(at: number): void {
+    if (at < 0) return;
     const last = this.candidates.pop();
     if (last !== undefined && at < this.candidates.length) this.candidates[at] = last;
   }

@@ -11,8 +11,14 @@ import { chosenNeighbours, NEIGHBOUR_COUNT } from "../core/exchange/rendezvous.t
 import { Session, type OwnHello } from "./session.ts";
 import { TaskSet } from "./task-set.ts";
 
-/** The one with the larger id leaves the first move to the other. */
-const SECOND_MOVE_MS = 700;
+/**
+ * The one with the larger id leaves the first move to the other, which may know of nothing to fetch yet: not
+ * for long. Nobody waits for a DP to begin.
+ */
+const SECOND_MOVE_MS = 200;
+/** DPs and two neighbours at once, the others so much apart: handshakes of a whole site keep its content back. */
+const DIAL_STEP_MS = 60;
+const FIRST_DIALS = 3;
 const REDIAL_MIN_MS = 1000;
 const REDIAL_MAX_MS = 60_000;
 
@@ -84,16 +90,17 @@ export class Neighbourhood {
     return this.banned.has(peer) || this.place?.roster.barred?.includes(peer) === true;
   }
 
-  /** Dials whom a fetching node should know and does not yet. Called about once a second. */
+  /** Dials whom a fetching node should know and does not yet. Called some times a second. */
   reach(): void {
     const { place } = this;
     if (place?.roster.site === undefined) return;
     const known = this.knownAddresses(place);
     const neighbours = chosenNeighbours(this.ports.self, [...known.keys()], NEIGHBOUR_COUNT);
     const dps = place.roster.dps.map(({ endpoint }) => endpoint);
-    for (const peer of new Set([...dps, ...neighbours])) {
+    for (const [at, peer] of [...new Set([...dps, ...neighbours])].entries()) {
       const addresses = known.get(peer);
-      if (addresses !== undefined) this.reachOne(peer, addresses, place);
+      const delayMs = DIAL_STEP_MS * Math.max(0, at - FIRST_DIALS);
+      if (addresses !== undefined) this.reachOne(peer, addresses, delayMs);
     }
   }
 
@@ -121,10 +128,11 @@ export class Neighbourhood {
     return known;
   }
 
-  private reachOne(peer: EndpointId, addresses: readonly string[], place: SwarmPlace): void {
-    if (this.isBarred(peer) || this.session(peer) !== undefined) return;
+  private reachOne(peer: EndpointId, addresses: readonly string[], delayMs: number): void {
+    const { place } = this;
+    if (place === undefined || this.isBarred(peer) || this.session(peer) !== undefined) return;
     const nowMs = this.ports.nowMs();
-    const state = this.dials.get(peer) ?? this.firstDial(peer, nowMs);
+    const state = this.dials.get(peer) ?? this.firstDial(peer, place, nowMs + delayMs);
     if (state.isDialling || nowMs < state.nextMs) return;
     state.isDialling = true;
     this.tasks.run(async () => {
@@ -140,11 +148,13 @@ export class Neighbourhood {
     });
   }
 
-  private firstDial(peer: EndpointId, nowMs: number): DialState {
-    const isFirstMover = this.ports.self < peer;
+  private firstDial(peer: EndpointId, place: SwarmPlace, fromMs: number): DialState {
+    const isToDp = place.roster.dps.some(({ endpoint }) => endpoint === peer);
+    const isOfDp = place.role === "dp";
+    const isFirstMover = isToDp === isOfDp ? this.ports.self < peer : isToDp;
     const state: DialState = {
       isDialling: false,
-      nextMs: isFirstMover ? nowMs : nowMs + SECOND_MOVE_MS,
+      nextMs: isFirstMover ? fromMs : fromMs + SECOND_MOVE_MS,
       pauseMs: REDIAL_MIN_MS,
     };
     this.dials.set(peer, state);

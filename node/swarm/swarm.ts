@@ -29,7 +29,7 @@ import type { Session } from "./session.ts";
 import { createSiteHost } from "./site-host.ts";
 import { TaskSet } from "./task-set.ts";
 
-const REACH_EVERY_MS = 1000;
+const REACH_EVERY_MS = 250;
 const DIAL_TIMEOUT_MS = 10_000;
 /** Packages heard of from peers that are remembered, so that each is news once. */
 const NEWS_MAX_COUNT = 1000;

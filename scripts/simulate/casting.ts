@@ -4,8 +4,10 @@ import type { PackageShape } from "./package-shape.ts";
 import { Random } from "./random.ts";
 import type { Faults, Scenario, SiteClass } from "./scenario.ts";
 import type { Casting } from "./simulated-node.ts";
-import type { Incident, SiteCourse } from "./site-simulation.ts";
+import type { Incident, SiteCourse } from "./site-course.ts";
 
+/** Nobody else is asked for what is late, and the slow are asked like all. */
+const PATIENT = { sourcesMaxCount: 1, answerMinMs: Infinity, isSlowSpared: false };
 const BITS_PER_BYTE = 8;
 /** 1 Mbit/s in bytes per millisecond. */
 const MBIT = 1e6 / BITS_PER_BYTE / 1000;
@@ -48,13 +50,15 @@ export function castSite(scenario: Scenario, site: SiteClass, draw: SiteDraw): S
       corruptShare: parts.corrupt.has(id) ? (faults.corrupt?.fragmentShare ?? 0) : 0,
       isSilent: parts.silent.has(id),
       hasPackage: isDp && site.isDpFull === true,
+      ...(site.isWithoutTimeouts === true ? { lan: PATIENT } : {}),
       seed: random.below(2 ** 32),
     };
   });
   const incidents = drawIncidents(random, faults, dp, parts);
   const { wanLatencyMs, lanLatencyMs } = scenario.links;
   const limitMs = (LIMIT_FACTOR * draw.shape.sizeBytes) / draw.wanBytesPerMs + LIMIT_EXTRA_MS;
-  return { ...draw, wanLatencyMs, lanLatencyMs, cast, incidents, limitMs };
+  const isSplit = faults.split !== undefined;
+  return { ...draw, wanLatencyMs, lanLatencyMs, cast, incidents, isSplit, limitMs };
 }
 
 interface Parts {
@@ -90,6 +94,13 @@ function drawIncidents(
   if (faults.dp !== undefined && dp !== undefined) {
     const kind = faults.dp.kind === "killed" ? "kill" : "freeze";
     incidents.push({ atFraction: faults.dp.atFraction, kind, who: dp, awayMs: 0 });
+  }
+  if (faults.split !== undefined) {
+    incidents.push({ atFraction: faults.split.untilFraction, kind: "heal" });
+  }
+  if (faults.restart !== undefined) {
+    const { atFraction, spreadSec } = faults.restart;
+    incidents.push({ atFraction, kind: "restart", awayMs: spreadSec * 1000 });
   }
   for (const atFraction of faults.holdersKilledAt ?? []) {
     incidents.push({ atFraction, kind: "kill", who: "holder", awayMs: 0 });

@@ -33,3 +33,7 @@ export function packageShape(sizeBytes: number, fragmentBytes: number): PackageS
   for (const [at, weight] of weights.entries()) sizes[pageCount + at] = weight * bytesPerWeight;
   return { sizeBytes, pageCount, count, sizes };
 }
+
+export function* indicesFrom(from: number, to: number): Generator<number> {
+  for (let index = from; index < to; index++) yield index;
+}

@@ -25,6 +25,10 @@ const FaultsSchema = Type.Object(
     slow: Type.Optional(Type.Object({ share: Share, uploadMbitPerSec: Rate }, closed)),
     silent: Type.Optional(Type.Object({ share: Share }, closed)),
     killed: Type.Optional(Type.Object({ share: Share }, closed)),
+    /** All programs are killed at this share of the package, and start again within `spreadSec`. */
+    restart: Type.Optional(Type.Object({ atFraction: Share, spreadSec: Seconds }, closed)),
+    /** Two halves do not reach each other until this share has crossed the line; above 1: never. */
+    split: Type.Optional(Type.Object({ untilFraction: Type.Number({ minimum: 0 }) }, closed)),
     /** They leave while the package arrives, at any moment, and come back. */
     laptops: Type.Optional(Type.Object({ share: Share, awaySec: Seconds }, closed)),
   },
@@ -43,6 +47,8 @@ const SiteClassSchema = Type.Object(
     /** A range stands for a spread over its octaves. */
     wanMbitPerSec: Type.Union([Rate, Type.Object({ from: Rate, to: Rate }, closed)]),
     lanMbitPerSec: Rate,
+    /** For contrast: whoever was asked for a fragment is waited for, however slow it is. */
+    isWithoutTimeouts: Type.Optional(Type.Boolean()),
     faults: Type.Optional(FaultsSchema),
   },
   closed,

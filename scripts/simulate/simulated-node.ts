@@ -2,6 +2,7 @@
  * One endpoint in virtual time: the production scheduler, the ports of its LAN card, and the sessions
  * with its neighbours. Ticks follow need: 50 ms like the product while something happens, else rarer.
  */
+import type { LanSettings } from "../../node/core/exchange/lan-requests.ts";
 import { rankInSite } from "../../node/core/exchange/rendezvous.ts";
 import {
   Scheduler,
@@ -31,6 +32,8 @@ export interface Casting {
   /** Claims everything and answers no request; fetches nothing. */
   readonly isSilent: boolean;
   readonly hasPackage: boolean;
+  /** How it waits for neighbours; absent: as the product does. */
+  readonly lan?: LanSettings;
   readonly seed: number;
 }
 
@@ -44,7 +47,7 @@ export type NodeState = "up" | "away" | "frozen" | "dead";
 
 export class SimulatedNode {
   readonly casting: Casting;
-  readonly scheduler: Scheduler;
+  scheduler: Scheduler;
   readonly sessions = new Map<EndpointId, PeerSession>();
   readonly banned = new Set<EndpointId>();
   /** Who fetches the package with it, as far as it knows. */
@@ -75,11 +78,17 @@ export class SimulatedNode {
     this.casting = casting;
     this.perform = perform;
     this.uploads = new UploadPort(queue);
-    this.scheduler = new Scheduler(count, casting.place, casting.seed, queue.nowMs);
+    const { place, seed, lan } = casting;
+    this.scheduler = new Scheduler(count, place, seed, queue.nowMs, lan);
   }
 
   get id(): EndpointId {
     return this.casting.id;
+  }
+
+  /** What becomes of one that sends damaged bytes is not the site's concern. */
+  get isHonest(): boolean {
+    return !this.casting.isSilent && this.casting.corruptShare === 0;
   }
 
   /** Fetching: it sends JOIN and dials neighbours. */
@@ -118,6 +127,22 @@ export class SimulatedNode {
     this.planTick();
   }
 
+  /** A new program that has not looked at its disk yet, and knows nobody. Returns what is there. */
+  restart(): Bitmap {
+    const { casting, queue } = this;
+    const { have } = this.scheduler;
+    const place = { ...casting.place, rank: 0 };
+    const seed = casting.seed + this.life;
+    this.scheduler = new Scheduler(have.size, place, seed, queue.nowMs, casting.lan);
+    this.joined.clear();
+    this.awaited.clear();
+    this.isAskingLease = false;
+    this.isStarted = true;
+    this.state = "up";
+    this.wake();
+    return have;
+  }
+
   /** After a time away: timers run again. */
   wake(): void {
     this.tickMs = Infinity;
@@ -147,4 +172,8 @@ export class SimulatedNode {
       this.step({ type: "tick" });
     });
   }
+}
+
+export function otherEnd({ ends: [one, other] }: PeerSession, end: SimulatedNode): SimulatedNode {
+  return one === end ? other : one;
 }

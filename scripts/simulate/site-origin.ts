@@ -13,6 +13,11 @@ import { WanLine, type Transfer } from "./wan-line.ts";
 
 /** The coordinator takes a DP for alive that it heard of within this time. */
 const DP_SEEN_WITHIN_MS = 30_000;
+/**
+ * What the origin's kernel has taken counts as sent while it still waits for the line: so much of each stream
+ * where three raw TCP streams share 5 Mbit/s (0.3 to 0.6 s; a single one holds up to 1 MB).
+ */
+const KERNEL_BYTES = 131_072;
 /** Nobody looks at digests here. */
 const ANY_DIGEST = parseDigest("0".repeat(64));
 
@@ -21,12 +26,16 @@ export interface OriginSettings {
   readonly bytesPerMs: number;
   readonly latencyMs: number;
   readonly dps: readonly EndpointId[];
+  /** Called several times for each fragment that crosses the line. */
+  readonly onCarried: () => void;
 }
 
 interface Delivery {
   readonly transfer: Transfer;
   readonly endpoint: EndpointId;
   readonly index: number;
+  /** The gate was told that it is sent. */
+  isSent: boolean;
 }
 
 export class SiteOrigin {
@@ -42,6 +51,8 @@ export class SiteOrigin {
   private readonly queue: EventQueue;
   private readonly settings: OriginSettings;
   private readonly seenMs = new Map<EndpointId, number>();
+  /** Endpoints whose machine or program is gone, and whether the origin can notice it. */
+  private readonly gone = new Map<EndpointId, boolean>();
   private readonly deliveries = new Set<Delivery>();
 
   constructor(queue: EventQueue, settings: OriginSettings) {
@@ -84,28 +95,51 @@ export class SiteOrigin {
       };
       const transfer: Transfer = {
         sizeBytes: shape.sizes[index] ?? 0,
-        onPart: () => tell("progress"),
+        onPart: (leftBytes) => {
+          take(leftBytes);
+          this.settings.onCarried();
+        },
         onEnd: () => {
           this.deliveries.delete(delivery);
-          tell("served");
+          take(0);
+          this.settings.onCarried();
           this.queue.planIn(latencyMs, () => onEnd(true));
         },
       };
-      const delivery: Delivery = { transfer, endpoint, index };
+      const delivery: Delivery = { transfer, endpoint, index, isSent: false };
+      const take = (leftBytes: number): void => {
+        if (delivery.isSent) return;
+        tell("progress");
+        delivery.isSent = leftBytes <= KERNEL_BYTES;
+        if (delivery.isSent) tell("served");
+      };
       this.deliveries.add(delivery);
-      tell("progress");
+      take(transfer.sizeBytes);
       this.line.begin(transfer);
+      const isNoticed = this.gone.get(endpoint);
+      if (isNoticed === undefined) return;
+      // Its request was on the way when it went: the first bytes find nobody.
+      this.queue.planIn(2 * latencyMs, () => this.breakOff(delivery, isNoticed));
     });
   }
 
   /** The connections of an endpoint end; where it only fell silent, the origin does not notice. */
   dropEndpoint(endpoint: EndpointId, isNoticed: boolean): void {
+    this.gone.set(endpoint, isNoticed);
     for (const delivery of this.deliveries) {
-      if (delivery.endpoint !== endpoint) continue;
-      this.deliveries.delete(delivery);
-      this.line.breakOff(delivery.transfer);
-      if (isNoticed) this.tell({ type: "broken", endpoint, index: delivery.index });
+      if (delivery.endpoint === endpoint) this.breakOff(delivery, isNoticed);
     }
+  }
+
+  returned(endpoint: EndpointId): void {
+    this.gone.delete(endpoint);
+  }
+
+  private breakOff(delivery: Delivery, isNoticed: boolean): void {
+    if (!this.deliveries.delete(delivery)) return;
+    this.line.breakOff(delivery.transfer);
+    const { endpoint, index } = delivery;
+    if (isNoticed) this.tell({ type: "broken", endpoint, index });
   }
 
   /** Whom the line is carrying something to right now. */

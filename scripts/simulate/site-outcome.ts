@@ -1,7 +1,8 @@
 /** The figures of one simulated site: the two ratios, and what explains them. */
 import type { ForceReason } from "../../protocol/lease.ts";
 import { START_MS } from "./event-queue.ts";
-import { SiteSimulation, type SiteCourse } from "./site-simulation.ts";
+import type { SiteCourse } from "./site-course.ts";
+import { SiteSimulation } from "./site-simulation.ts";
 
 export interface SiteOutcome {
   /** Last fragment of the last node, after the first lease request; laptops that were away left out. */

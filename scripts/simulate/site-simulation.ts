@@ -4,11 +4,13 @@
  */
 import { NEIGHBOUR_COUNT } from "../../node/core/exchange/rendezvous.ts";
 import type { SchedulerEffect } from "../../node/core/exchange/scheduler.ts";
+import type { Bitmap } from "../../protocol/bitmap.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import { EventQueue, START_MS } from "./event-queue.ts";
-import type { PackageShape } from "./package-shape.ts";
+import { indicesFrom } from "./package-shape.ts";
 import { Random } from "./random.ts";
-import { SimulatedNode, type Casting, type PeerSession } from "./simulated-node.ts";
+import { otherEnd, SimulatedNode, type PeerSession } from "./simulated-node.ts";
+import type { Incident, SiteCourse, Strike } from "./site-course.ts";
 import { SiteOrigin } from "./site-origin.ts";
 
 /** Noise handshake, HELLO both ways. */
@@ -21,27 +23,8 @@ const REDIAL_MAX_MS = 60_000;
 const NEWS_MIN_MS = 100;
 const NEWS_MAX_MS = 400;
 const HOLDER_RETRY_MS = 50;
-
-export interface Incident {
-  /** Happens when this share of the package has crossed the WAN line. */
-  readonly atFraction: number;
-  readonly kind: "kill" | "freeze" | "away";
-  /** `holder`: whoever is receiving from the origin just then, no DP. */
-  readonly who: EndpointId | "holder";
-  /** Milliseconds until it comes back. */
-  readonly awayMs: number;
-}
-
-export interface SiteCourse {
-  readonly shape: PackageShape;
-  readonly wanBytesPerMs: number;
-  readonly wanLatencyMs: number;
-  readonly lanLatencyMs: number;
-  readonly cast: readonly Casting[];
-  readonly incidents: readonly Incident[];
-  readonly seed: number;
-  readonly limitMs: number;
-}
+/** From the kill of all programs to the first that runs again. */
+const RESTART_MS = 2000;
 
 export class SiteSimulation {
   readonly queue = new EventQueue();
@@ -55,6 +38,7 @@ export class SiteSimulation {
   private readonly list: readonly SimulatedNode[];
   private readonly open: Set<SimulatedNode>;
   private incidents: Incident[];
+  private isSplit: boolean;
 
   constructor(course: SiteCourse) {
     this.course = course;
@@ -71,16 +55,17 @@ export class SiteSimulation {
       shape,
       bytesPerMs: course.wanBytesPerMs,
       latencyMs: course.wanLatencyMs,
+      onCarried: () => this.runIncidents(),
       dps: cast.filter(({ place }) => place.role === "dp").map(({ id }) => id),
     });
-    this.open = new Set(this.list.filter(isHonest));
+    this.open = new Set(this.list.filter((node) => node.isHonest));
+    this.isSplit = course.isSplit ?? false;
     this.incidents = course.incidents.toSorted((a, b) => a.atFraction - b.atFraction);
     for (const node of this.list) {
       this.queue.planAt(START_MS + node.casting.startMs, () => this.start(node));
     }
   }
 
-  /** Plans an incident at an instant after the start. */
   plan(incident: Incident, atMs: number): void {
     this.queue.planAt(START_MS + atMs, () => this.happen(incident));
   }
@@ -101,8 +86,8 @@ export class SiteSimulation {
     node.isStarted = true;
     const { casting, sessions } = node;
     const { pageCount, count } = this.course.shape;
-    if (casting.hasPackage) node.step({ type: "found", indices: range(0, count) });
-    node.step({ type: "known", indices: range(0, pageCount) });
+    if (casting.hasPackage) node.step({ type: "found", indices: indicesFrom(0, count) });
+    node.step({ type: "known", indices: indicesFrom(0, pageCount) });
     if (!node.isFetching) return;
     for (const session of sessions.values()) this.sendJoin(node, session, false);
     this.reach(node);
@@ -125,11 +110,19 @@ export class SiteSimulation {
       if (isDone || node.state !== "up" || node.banned.has(peer.id)) return;
       this.queue.planIn(DIAL_MS, () => {
         if (node.sessions.has(peer.id)) return;
-        if (node.state === "up" && peer.state === "up" && !peer.banned.has(node.id)) {
+        const isOpen = peer.state === "up" && !peer.banned.has(node.id);
+        if (node.state === "up" && isOpen && !this.isApart(node, peer)) {
           this.openSession(node, peer);
         } else this.dial(node, peer, pauseMs, Math.min(2 * pauseMs, REDIAL_MAX_MS));
       });
     });
+  }
+
+  /** The first half of the site and the rest do not reach each other while it is split. */
+  private isApart(one: SimulatedNode, other: SimulatedNode): boolean {
+    const isFirst = (node: SimulatedNode): boolean =>
+      2 * this.list.indexOf(node) < this.list.length;
+    return this.isSplit && isFirst(one) !== isFirst(other);
   }
 
   private openSession(node: SimulatedNode, peer: SimulatedNode): void {
@@ -291,7 +284,6 @@ export class SiteSimulation {
     const { life } = node;
     node.awaited.add(index);
     this.origin.fetch(node.id, index, (isWhole) => {
-      this.runIncidents();
       if (node.life !== life || node.state !== "up") return;
       node.awaited.delete(index);
       if (isWhole) this.keep(node, index, "origin");
@@ -306,7 +298,7 @@ export class SiteSimulation {
     const { pageCount, count } = this.course.shape;
     if (index >= pageCount) return;
     for (let page = 0; page < pageCount; page++) if (!have.has(page)) return;
-    node.step({ type: "known", indices: range(0, count) });
+    node.step({ type: "known", indices: indicesFrom(0, count) });
   }
 
   private runIncidents(): void {
@@ -320,6 +312,12 @@ export class SiteSimulation {
   }
 
   private happen(incident: Incident): void {
+    if (incident.kind === "heal") this.isSplit = false;
+    else if (incident.kind === "restart") this.restart(incident.awayMs);
+    else this.strike(incident);
+  }
+
+  private strike(incident: Strike): void {
     const victim = incident.who === "holder" ? this.holder() : this.nodes.get(incident.who);
     if (victim === undefined) {
       if (this.open.size > 0) this.queue.planIn(HOLDER_RETRY_MS, () => this.happen(incident));
@@ -349,8 +347,33 @@ export class SiteSimulation {
     }
   }
 
+  /** All programs are killed; one after the other starts again within `spreadMs`. */
+  private restart(spreadMs: number): void {
+    for (const [at, node] of this.random.shuffled(this.list).entries()) {
+      node.life++;
+      node.state = "away";
+      for (const session of node.sessions.values()) this.closeSession(session);
+      this.origin.dropEndpoint(node.id, true);
+      const delayMs = RESTART_MS + (at * spreadMs) / this.list.length;
+      this.queue.planIn(delayMs, () => {
+        this.origin.returned(node.id);
+        this.know(node, node.restart());
+        if (node.isFetching) this.reach(node);
+      });
+    }
+  }
+
+  private know(node: SimulatedNode, have: Bitmap): void {
+    const { pageCount, count } = this.course.shape;
+    const held = [...indicesFrom(0, count)].filter((index) => have.has(index));
+    const hasPages = held[pageCount - 1] === pageCount - 1;
+    node.step({ type: "found", indices: held });
+    node.step({ type: "known", indices: indicesFrom(0, hasPages ? count : pageCount) });
+  }
+
   private comeBack(node: SimulatedNode): void {
     node.state = "up";
+    this.origin.returned(node.id);
     if (node.completeMs === undefined) this.returnedMs.set(node.id, this.queue.nowMs);
     for (const session of node.sessions.values()) this.closeSession(session);
     node.wake();
@@ -373,17 +396,4 @@ export class SiteSimulation {
       .flatMap((id) => this.nodes.get(id) ?? [])
       .find(({ casting }) => casting.place.role !== "dp");
   }
-}
-
-// What becomes of a peer that sends damaged bytes is not the site's concern.
-function isHonest({ casting }: SimulatedNode): boolean {
-  return !casting.isSilent && casting.corruptShare === 0;
-}
-
-function otherEnd({ ends: [one, other] }: PeerSession, end: SimulatedNode): SimulatedNode {
-  return one === end ? other : one;
-}
-
-function* range(from: number, to: number): Generator<number> {
-  for (let index = from; index < to; index++) yield index;
 }

@@ -9,7 +9,7 @@ const PART_BYTES = 65_536;
 
 export interface Transfer {
   readonly sizeBytes: number;
-  readonly onPart: () => void;
+  readonly onPart: (leftBytes: number) => void;
   readonly onEnd: () => void;
 }
 
@@ -78,20 +78,20 @@ export class WanLine {
   private arrive(): void {
     this.advance();
     const ended: Transfer[] = [];
-    const parts: Transfer[] = [];
+    const parts: Running[] = [];
     for (const [transfer, running] of this.running) {
       // Sums of fractions of a byte are not exact.
       if (running.partLeftBytes > 0.5) continue;
       if (running.leftBytes > 0.5) {
         running.partLeftBytes = Math.min(PART_BYTES, running.leftBytes);
-        parts.push(transfer);
+        parts.push(running);
       } else {
         this.running.delete(transfer);
         ended.push(transfer);
       }
     }
     this.planNext();
-    for (const transfer of parts) transfer.onPart();
+    for (const part of parts) part.onPart(part.leftBytes);
     for (const transfer of ended) transfer.onEnd();
   }
 }

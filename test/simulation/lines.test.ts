@@ -59,6 +59,7 @@ describe("the WAN line", () => {
   it.each([
     ["near", { wanMbitPerSec: 20, wanLatencyMs: 10, fragments: 200 }, 1.03],
     ["slow", { wanMbitPerSec: 1, wanLatencyMs: 10, fragments: 60 }, 1.03],
+    ["slow and far", { wanMbitPerSec: 2, wanLatencyMs: 50, fragments: 150 }, 1.03],
     ["far", { wanMbitPerSec: 100, wanLatencyMs: 50, fragments: 380 }, 1.09],
   ] as const)("that is %s is kept busy with a DP and without", (_name, line, limit) => {
     for (const hasDp of [true, false]) {
@@ -112,5 +113,12 @@ describe("the ports of a LAN", () => {
       expect(timeRatio).toBeLessThan(1.12);
       expect(wanRatio).toBeLessThan(1.01);
     }
+  });
+
+  it("that are slow hold up the whole site where nobody has timeouts", () => {
+    const faults = { slow: { share: 0.2, uploadMbitPerSec: 2 } };
+    const office = { endpoints: 16, fragments: 380, faults, isWithoutTimeouts: true };
+
+    expect(outcomeOf(office, 1).timeRatio).toBeGreaterThan(1.2);
   });
 });

@@ -3,7 +3,8 @@ import { castSite, payloadBytesPerMs } from "../../scripts/simulate/casting.ts";
 import { packageShape } from "../../scripts/simulate/package-shape.ts";
 import { parseScenario, type Scenario, type SiteClass } from "../../scripts/simulate/scenario.ts";
 import { simulateSite, type SiteOutcome } from "../../scripts/simulate/site-outcome.ts";
-import { SiteSimulation, type SiteCourse } from "../../scripts/simulate/site-simulation.ts";
+import type { SiteCourse } from "../../scripts/simulate/site-course.ts";
+import { SiteSimulation } from "../../scripts/simulate/site-simulation.ts";
 
 const FRAGMENT_BYTES = 262_144;
 
@@ -15,6 +16,7 @@ export interface Office {
   readonly wanLatencyMs?: number;
   readonly lanMbitPerSec?: number;
   readonly isDpFull?: boolean;
+  readonly isWithoutTimeouts?: boolean;
   readonly faults?: NonNullable<SiteClass["faults"]>;
   readonly startSpreadSec?: number;
 }
@@ -22,6 +24,7 @@ export interface Office {
 export function officeScenario(office: Office): Scenario {
   const { endpoints = 8, hasDp = false, fragments = 60, faults = {}, startSpreadSec = 1 } = office;
   const { wanMbitPerSec = 20, wanLatencyMs = 10, lanMbitPerSec = 1000, isDpFull = false } = office;
+  const { isWithoutTimeouts = false } = office;
   return parseScenario({
     about: "a test",
     package: { bytes: fragments * FRAGMENT_BYTES, fragmentBytes: FRAGMENT_BYTES },
@@ -32,6 +35,7 @@ export function officeScenario(office: Office): Scenario {
         endpoints,
         hasDp,
         isDpFull,
+        isWithoutTimeouts,
         wanMbitPerSec,
         lanMbitPerSec,
         faults,

@@ -5,7 +5,7 @@ import { simulateSite } from "../../scripts/simulate/site-outcome.ts";
 import { castSite } from "../../scripts/simulate/casting.ts";
 import { packageShape } from "../../scripts/simulate/package-shape.ts";
 import type { SiteSimulation } from "../../scripts/simulate/site-simulation.ts";
-import { officeScenario, simulated } from "./office.ts";
+import { officeScenario, outcomeOf, simulated } from "./office.ts";
 
 /** Fragments that a holder has in flight at most (distribution 3.2 step 2). */
 const HOLDER_WINDOW = 2;
@@ -50,6 +50,15 @@ describe("a simulated site", () => {
     expect(only!.completeMs! - site.origin.gate.firstMs!).toBeLessThan(1.05 * floorMs);
   });
 
+  it("fills two endpoints at the speed of their line, however slowly one of them sends", () => {
+    const faults = { slow: { share: 0.5, uploadMbitPerSec: 2 } };
+    // What the slow one fetches while it is alone can come through its port only: not for long here.
+    const office = { endpoints: 2, fragments: 150, faults, startSpreadSec: 2 };
+    const ratios = Array.from({ length: 40 }, (_none, seed) => outcomeOf(office, seed).timeRatio);
+
+    expect(Math.max(...ratios)).toBeLessThan(1.1);
+  });
+
   it("fills a site of 500 endpoints, each fragment over the WAN once", () => {
     const site = simulated({ endpoints: 500, fragments: 12, hasDp: true }, 1);
 
@@ -79,6 +88,37 @@ describe("a simulated site", () => {
 
     expect(site.unfinished()).toEqual([]);
     expect(extraCopies(site)).toBeLessThanOrEqual(3 + forcedCount(site));
+  });
+
+  it("fetches next to nothing twice when all programs are killed and start again", () => {
+    const faults = { restart: { atFraction: 0.6, spreadSec: 5 } };
+    const sites = Array.from({ length: 10 }, (_none, seed) =>
+      simulated({ endpoints: 10, fragments: 100, faults }, seed),
+    );
+
+    expect(sites.flatMap((site) => site.unfinished())).toEqual([]);
+    // What was on its way to three holders, and what one of them had not yet told of.
+    expect(Math.max(...sites.map(extraCopies))).toBeLessThanOrEqual(5);
+  });
+
+  it.each([10, 100])("BR-4 fills two islands with a copy each at %i Mbit/s", (wanMbitPerSec) => {
+    const faults = { split: { untilFraction: 10 } };
+    const office = { endpoints: 8, fragments: 400, wanMbitPerSec, faults };
+    const outcomes = Array.from({ length: 5 }, (_none, seed) => outcomeOf(office, seed));
+
+    expect(Math.max(...outcomes.map(({ unfinished }) => unfinished))).toBe(0);
+    expect(Math.max(...outcomes.map(({ wanRatio }) => wanRatio))).toBeLessThan(2.01);
+    // The rest is what the site needs to be sure that it is split.
+    const seconds = outcomes.map(({ timeMs, floorMs }) => (timeMs - 2 * floorMs) / 1000);
+    expect(Math.max(...seconds)).toBeLessThan(12);
+  });
+
+  it("BR-4 carries no second copies any more once two islands are joined", () => {
+    const faults = { split: { untilFraction: 0.3 } };
+    const office = { endpoints: 8, fragments: 100, faults };
+    const ratios = Array.from({ length: 10 }, (_none, seed) => outcomeOf(office, seed).wanRatio);
+
+    expect(Math.max(...ratios)).toBeLessThan(1.3);
   });
 
   it("BR-3 finishes with a corrupt and a silent peer and refetches nothing over the WAN", () => {

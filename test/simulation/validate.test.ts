@@ -1,6 +1,7 @@
 /** What the comparison of simulator and lab counts with, on the simulator's side. */
 import { describe, expect, it } from "vitest";
 import {
+  chanceDistance,
   distributionDistance,
   inUnitsOfAverage,
   type Cell,
@@ -18,6 +19,13 @@ describe("a comparison with the lab", () => {
     expect(distributionDistance([1, 2], [5, 6, 7])).toBe(1);
     expect(distributionDistance([1, 2, 3, 4], [3, 4, 5, 6])).toBe(0.5);
     expect(inUnitsOfAverage([1, 2, 3])).toEqual([0.5, 1, 1.5]);
+  });
+
+  it("knows how far a few runs lie apart by chance", () => {
+    const runs = Array.from({ length: 100 }, (_none, seed) => [seed % 10, (seed * 7) % 10]);
+
+    expect(chanceDistance(runs, 1)).toBeGreaterThan(chanceDistance(runs, 10));
+    expect(chanceDistance(runs, 100)).toBe(0);
   });
 
   it("takes the goodput of the line from the raw stream, so that ratios mean the same", () => {

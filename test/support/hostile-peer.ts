@@ -51,6 +51,8 @@ export interface HostilePeerOptions {
   readonly site: string;
   readonly host: string;
   readonly behaviour: Behaviour;
+  /** How often it checks in. */
+  readonly intervalMs?: number;
 }
 
 /** What it needs of the fleet that it is a member of. */
@@ -132,7 +134,7 @@ class FlippingFragments implements HostileStore {
 
 type Uplink = Pick<
   CheckInSettings,
-  "client" | "url" | "identity" | "session" | "trust" | "journal" | "facts" | "log"
+  "client" | "url" | "identity" | "session" | "trust" | "journal" | "facts" | "intervalMs" | "log"
 >;
 
 export class HostilePeer implements AsyncDisposable {
@@ -189,7 +191,9 @@ export class HostilePeer implements AsyncDisposable {
     );
     const peer = new HostilePeer(identity.endpoint, store, manifests, stack.move());
     const uplink = { client, url: fleet.url, identity, session, trust, journal, log: SILENT };
-    peer.#run({ ...uplink, facts: async () => readFacts(localAddress) }, trust, swarm);
+    const { intervalMs = 500 } = options;
+    const facts = async () => readFacts(localAddress);
+    peer.#run({ ...uplink, intervalMs, facts }, trust, swarm);
     return peer;
   }
 
@@ -207,7 +211,6 @@ export class HostilePeer implements AsyncDisposable {
       ...uplink,
       listen: () => swarm.addresses(),
       nodeVersion: "hostile",
-      intervalMs: 500,
       isDp: () => false,
       onAccepted: async ({ instructions }) => {
         await place(trust, swarm);

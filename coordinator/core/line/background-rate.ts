@@ -5,6 +5,8 @@
  * site: its transfers share one rate, so none is unfair to another. No IO, no clock, no chance.
  */
 
+import { glanceAt, newRoundTrips, queueOf, type RoundTrips } from "./round-trips.ts";
+
 export interface RateSettings {
   /** Queue that background traffic may leave on the line: what LEDBAT++ aims at. */
   readonly targetMs: number;
@@ -59,13 +61,12 @@ const SILENCE_MS = 2000;
 /** A sender that uses less than this of its rate learns nothing about the line; a ramp runs ahead of it. */
 const HOLD_USED_SHARE = 0.85;
 const RAMP_USED_SHARE = 0.55;
-const MINUTE_MS = 60_000;
-/** Nodes whose shortest round trip is remembered. */
-const PROBERS_MAX_COUNT = 64;
 /** A queue while the rate is below this share of what filled the line before is somebody else's. */
 const FOREIGN_SHARE = 0.75;
 /** A queue that stays above this many targets while no more is sent than the line carries, too. */
 const FOREIGN_QUEUE = 1.25;
+/** So much more was sent than the queue has grown by: no jitter of two looks is as much. */
+const GIVEN_WAY_MS = 25;
 /** What is left of the rate per period while somebody else fills the line. */
 const YIELD_FACTOR = 0.7;
 /** What background traffic keeps of a line on which it cannot tell jitter from a short queue. */
@@ -82,21 +83,18 @@ const KNEE_LOSS_MAX = 0.9;
 /** What is kept of the measured rate when a ramp has filled the line: the queue it made drains. */
 const AFTER_RAMP_SHARE = 0.85;
 
-interface Prober {
-  /** Shortest round trip of each minute, oldest first. */
-  readonly bases: { readonly minute: number; rttMs: number }[];
-  /** Last two round trips: the shorter one counts, so that one late process is no queue. */
-  readonly last: number[];
-}
-
 export interface RateState {
   rateBytesPerSec: number;
   mode: "ramp" | "steady" | "slowdown";
-  readonly probers: Map<string, Prober>;
+  readonly trips: RoundTrips;
   /** Queue at the last step. */
   queueMs: number;
   /** By the last round trip alone. */
   newestMs: number;
+  /** Rate at the lowest queue since the line was free, and what was sent more since, in time on the line. */
+  grown:
+    | { readonly rateBytesPerSec: number; readonly queueMs: number; readonly moreMs: number }
+    | undefined;
   stepMs: number;
   heardMs: number;
   /** Somebody else was seen on the line, and it has not been free since. */
@@ -131,9 +129,10 @@ export function newRate(settings: RateSettings = RATE_DEFAULTS): RateState {
   return {
     rateBytesPerSec: settings.startBytesPerSec,
     mode: "ramp",
-    probers: new Map(),
+    trips: newRoundTrips(),
     queueMs: 0,
     newestMs: 0,
+    grown: undefined,
     stepMs: 0,
     heardMs: 0,
     isYielding: false,
@@ -163,14 +162,16 @@ export function stepRate(
       setRate(state, state.rateBytesPerSec / 2, settings);
       break;
     case "glance":
-      noteBase(proberOf(state, event.prober), event.rttMs, nowMs, settings);
+      glanceAt(state.trips, event, nowMs, settings.baseWindowMs);
       break;
     case "sample": {
-      const queueMs = queueOf(state, event.prober, event.rttMs, nowMs, settings);
+      const { queueMs, newestMs } = queueOf(state.trips, event, nowMs, settings.baseWindowMs);
+      state.newestMs = newestMs;
       state.heardMs = nowMs;
       const periodMs = Math.min(nowMs - state.stepMs, 2 * PERIOD_MS);
       const usedShare = event.usedBytesPerSec / state.rateBytesPerSec;
-      judge(state, { queueMs, periodMs, usedShare, nowMs }, settings);
+      const overload = overloadOf(state, queueMs, periodMs);
+      judge(state, { queueMs, overload, periodMs, usedShare, nowMs }, settings);
       state.queueMs = queueMs;
       state.stepMs = nowMs;
       break;
@@ -199,6 +200,8 @@ function begin(state: RateState, nowMs: number, settings: RateSettings): void {
 
 interface Look {
   readonly queueMs: number;
+  /** By how much more came in than the line carries. */
+  readonly overload: number;
   readonly periodMs: number;
   /** What was sent ÷ what could have been. */
   readonly usedShare: number;
@@ -238,8 +241,7 @@ function halve(state: RateState, look: Look, settings: RateSettings): void {
     return;
   }
   steady(state, nowMs, settings);
-  const isDraining = overloadOf(state, look) < DRAINING;
-  if (isDraining || nowMs - state.halvedMs < HALVE_PAUSE_MS) return;
+  if (look.overload < DRAINING || nowMs - state.halvedMs < HALVE_PAUSE_MS) return;
   state.halvedMs = nowMs;
   setRate(state, state.rateBytesPerSec / 2, settings);
   giveTime(state, look);
@@ -260,7 +262,7 @@ function ramp(state: RateState, look: Look, settings: RateSettings): void {
 }
 
 function endRamp(state: RateState, look: Look, settings: RateSettings): void {
-  const fullBytesPerSec = state.rateBytesPerSec / (1 + Math.max(0, overloadOf(state, look)));
+  const fullBytesPerSec = state.rateBytesPerSec / (1 + Math.max(0, look.overload));
   const lastBytesPerSec = state.kneeBytesPerSec ?? 0;
   state.kneeBytesPerSec = Math.max(KNEE_OF_RAMP * fullBytesPerSec, KNEE_LOSS_MAX * lastBytesPerSec);
   steady(state, look.nowMs, settings);
@@ -277,6 +279,7 @@ function giveTime(state: RateState, { queueMs, nowMs }: Look): void {
 
 function hold(state: RateState, look: Look, settings: RateSettings): void {
   const { queueMs, nowMs } = look;
+  const { rateBytesPerSec } = state;
   const isQuiet = queueMs < settings.targetMs * QUIET_SHARE;
   // One look may be a late process: of two the shorter counts.
   const isFree = isQuiet && Math.min(queueMs, state.queueMs) < settings.targetMs * FREE_SHARE;
@@ -286,12 +289,12 @@ function hold(state: RateState, look: Look, settings: RateSettings): void {
     state.quietSinceMs = undefined;
     state.isYielding = false;
     const known = (state.kneeBytesPerSec ?? 0) * RAMP_START_SHARE;
-    setRate(state, Math.max(state.rateBytesPerSec, known), settings);
+    setRate(state, Math.max(rateBytesPerSec, known), settings);
     return;
   }
-  if (isForeign(state, look, settings)) {
+  if (isForeign(state, look, settings) || isGivenWay(state, look, isFree)) {
     state.isYielding = true;
-    setRate(state, state.rateBytesPerSec * YIELD_FACTOR, settings);
+    setRate(state, rateBytesPerSec * YIELD_FACTOR, settings);
     return;
   }
   if (nowMs >= state.slowdownMs && !isQuiet) slowDown(state, nowMs, settings);
@@ -316,12 +319,30 @@ function isForeign(state: RateState, look: Look, settings: RateSettings): boolea
   const share = shareOf(state);
   if (share < FOREIGN_SHARE) return look.queueMs > settings.targetMs * QUIET_SHARE;
   const isLasting = Math.min(look.queueMs, state.queueMs) > FOREIGN_QUEUE * settings.targetMs;
-  return share <= 1 && isLasting && overloadOf(state, look) > DRAINING / 2;
+  return share <= 1 && isLasting && look.overload > DRAINING / 2;
+}
+
+/**
+ * From its lowest point on a queue grows by all that is sent more than then. Where it does not, somebody who
+ * keeps the own queue short makes room.
+ */
+function isGivenWay(state: RateState, { queueMs, periodMs }: Look, isFree: boolean): boolean {
+  const { rateBytesPerSec, grown } = state;
+  const isOwn = isFree || shareOf(state) < FOREIGN_SHARE;
+  const isLowest = grown === undefined || queueMs <= grown.queueMs;
+  if (isOwn || isLowest || rateBytesPerSec < grown.rateBytesPerSec) {
+    state.grown = isOwn ? undefined : { rateBytesPerSec, queueMs, moreMs: 0 };
+    return false;
+  }
+  const moreMs = grown.moreMs + periodMs * (rateBytesPerSec / grown.rateBytesPerSec - 1);
+  const isForeignQueue = moreMs - (queueMs - grown.queueMs) > GIVEN_WAY_MS;
+  state.grown = isForeignQueue ? undefined : { ...grown, moreMs };
+  return isForeignQueue;
 }
 
 function steer(state: RateState, look: Look, isQuiet: boolean, settings: RateSettings): void {
   const missed = 1 - look.queueMs / settings.targetMs;
-  const overload = isQuiet ? 0 : overloadOf(state, look);
+  const overload = isQuiet ? 0 : look.overload;
   const isNear = missed > 0 && shareOf(state) > KNEE_NEAR_SHARE;
   const gain = isNear ? GAIN_NEAR_PER_SEC : GAIN_PER_SEC;
   const wish = 1 + (look.periodMs / 1000) * gain * missed - DAMPING * overload;
@@ -340,7 +361,7 @@ function steer(state: RateState, look: Look, isQuiet: boolean, settings: RateSet
 }
 
 /** By how much more came in than the line carries: what the queue grew per time. */
-function overloadOf(state: RateState, { queueMs, periodMs }: Look): number {
+function overloadOf(state: RateState, queueMs: number, periodMs: number): number {
   return Math.min(Math.max((queueMs - state.queueMs) / periodMs, -0.5), 1);
 }
 
@@ -361,40 +382,4 @@ function setRate(state: RateState, bytesPerSec: number, settings: RateSettings):
     Math.max(bytesPerSec, settings.minBytesPerSec),
     RATE_MAX_BYTES_PER_SEC,
   );
-}
-
-/** How much longer than the shortest one of late the last two round trips took, at least. */
-function queueOf(
-  state: RateState,
-  name: string,
-  rttMs: number,
-  nowMs: number,
-  settings: RateSettings,
-): number {
-  const prober = proberOf(state, name);
-  noteBase(prober, rttMs, nowMs, settings);
-  prober.last.push(rttMs);
-  if (prober.last.length > 2) prober.last.shift();
-  const baseMs = Math.min(...prober.bases.map((base) => base.rttMs));
-  state.newestMs = rttMs - baseMs;
-  return Math.min(...prober.last) - baseMs;
-}
-
-function proberOf({ probers }: RateState, name: string): Prober {
-  const prober = probers.get(name) ?? { bases: [], last: [] };
-  // Set anew, so that the map stays in the order of time.
-  probers.delete(name);
-  probers.set(name, prober);
-  const [oldest] = probers.keys();
-  if (probers.size > PROBERS_MAX_COUNT && oldest !== undefined) probers.delete(oldest);
-  return prober;
-}
-
-function noteBase(prober: Prober, rttMs: number, nowMs: number, settings: RateSettings): void {
-  const minute = Math.floor(nowMs / MINUTE_MS);
-  const last = prober.bases.at(-1);
-  if (last?.minute === minute) last.rttMs = Math.min(last.rttMs, rttMs);
-  else prober.bases.push({ minute, rttMs });
-  const oldest = minute - Math.floor(settings.baseWindowMs / MINUTE_MS);
-  while ((prober.bases[0]?.minute ?? minute) <= oldest) prober.bases.shift();
 }

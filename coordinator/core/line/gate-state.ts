@@ -4,13 +4,19 @@
  */
 import type { EndpointId } from "../../../protocol/ids.ts";
 import { LEASE_MAX_FRAGMENTS, type ForceReason } from "../../../protocol/lease.ts";
+import {
+  newForcedBudget,
+  renewForced,
+  type ForcedBudget,
+  type ForcedSettings,
+} from "./forced-budget.ts";
 
 const SERVED_PAGE = 1024;
 const EWMA_WEIGHT = 0.2;
 /** A longer pause is no gap between two parts: nothing was asked for. */
 const GAP_MAX_MS = 15_000;
 
-export interface GateSettings {
+export interface GateSettings extends ForcedSettings {
   /** Life of a lease while nothing flows to its holder; any of its transfers renews all of them. */
   readonly leaseTtlMs: number;
   /** What is left of a lease whose transfer broke off: its holder may go on, then others may. */
@@ -23,13 +29,12 @@ export interface GateSettings {
   readonly dpPatienceMs: number;
   /** The LAN must have been tried for this long (rule 3). */
   readonly unreachableAfterMs: number;
+  /** The same in gaps between two served fragments of the site, where that is longer. */
+  readonly sentGaps: number;
   /** A site without a served fragment for this long may force (rule 5). */
   readonly noProgressAfterMs: number;
-  /** Forced fragments per window: a split site must not become many full downloads. */
-  readonly forcedLimit: number;
-  /** The same for what a holder was sent that is not trusted any more: the site lacks all of it. */
-  readonly lostLimit: number;
-  readonly forcedWindowMs: number;
+  /** So many times more of what a holder was sent that is not trusted any more: the site lacks all of it. */
+  readonly lostFactor: number;
   /** So many different endpoints had to pass a holder by: it cannot pass on what it is sent. */
   readonly passedByLimit: number;
   /** Such a holder is granted nothing for this long. */
@@ -48,10 +53,12 @@ export const GATE_DEFAULTS: GateSettings = {
   maxLeases: 2 * LEASE_MAX_FRAGMENTS,
   dpPatienceMs: 3000,
   unreachableAfterMs: 2000,
+  sentGaps: 6,
   noProgressAfterMs: 30_000,
-  forcedLimit: 16,
-  lostLimit: 64,
-  forcedWindowMs: 10_000,
+  forcedLimit: 4,
+  forcedPeriodMs: 2500,
+  forcedLimitMax: 1024,
+  lostFactor: 16,
   passedByLimit: 2,
   restMs: 30_000,
   gapFactor: 4,
@@ -89,7 +96,8 @@ export interface GateState {
   readonly ordinals: Map<EndpointId, number>;
   /** Served within the last `unreachableAfterMs`: when, oldest first. */
   readonly servedMs: Map<number, number>;
-  readonly forcedMs: number[];
+  /** Second copies that were granted lately, and how many more may be. */
+  readonly forcedBudget: ForcedBudget;
   readonly forced: Record<ForceReason, number>;
   /** Holders that were passed by lately, and by whom. */
   readonly passedBy: Map<EndpointId, PassedBy>;
@@ -115,13 +123,13 @@ export function newGate(): GateState {
     holders: [],
     ordinals: new Map(),
     servedMs: new Map(),
-    forcedMs: [],
+    forcedBudget: newForcedBudget(GATE_DEFAULTS),
     forced: { holderUnreachable: 0, noProgress: 0 },
     passedBy: new Map(),
     flows: new Map(),
     servedGapMs: 0,
     firstMs: undefined,
-    lastServedMs: 0,
+    lastServedMs: Number.NEGATIVE_INFINITY,
     dpProgressMs: undefined,
   };
 }
@@ -146,6 +154,11 @@ export function ttlMs(gate: GateState, endpoint: EndpointId, { settings }: Momen
   const gapMs = flow?.gapMs ?? 0;
   const neededMs = Math.ceil(settings.gapFactor * gapMs);
   return Math.min(Math.max(settings.leaseTtlMs, neededMs), settings.leaseTtlMaxMs);
+}
+
+/** Sent is not received: a slow line carries first what went out before. */
+export function unreachableAfterMs(gate: GateState, settings: GateSettings): number {
+  return Math.max(settings.unreachableAfterMs, settings.sentGaps * gate.servedGapMs);
 }
 
 export function flowed(gate: GateState, endpoint: EndpointId, { nowMs }: Moment): void {
@@ -206,6 +219,14 @@ export function markServed(
   gate.lastServedMs = nowMs;
 }
 
+/** It went out and did not arrive. */
+export function takeBack(gate: GateState, index: number, endpoint: EndpointId): void {
+  if (servedHolder(gate, index) !== endpoint) return;
+  const page = gate.served.get(Math.floor(index / SERVED_PAGE));
+  if (page !== undefined) page[index % SERVED_PAGE] = 0;
+  gate.servedMs.delete(index);
+}
+
 /** Nobody is sent to this endpoint any more for what it was sent. */
 export function forgetServed({ served, ordinals }: GateState, endpoint: EndpointId): void {
   const ordinal = ordinals.get(endpoint);
@@ -220,12 +241,11 @@ export function forgetOld(gate: GateState, { nowMs, settings }: Moment): void {
     for (const [index, { expiresMs }] of leases) if (expiresMs <= nowMs) leases.delete(index);
   }
   for (const [index, atMs] of gate.servedMs) {
-    if (nowMs - atMs < settings.unreachableAfterMs) break;
+    if (nowMs - atMs < unreachableAfterMs(gate, settings)) break;
     gate.servedMs.delete(index);
   }
   for (const [holder, { untilMs }] of gate.passedBy) {
     if (untilMs <= nowMs) gate.passedBy.delete(holder);
   }
-  const isOver = (atMs: number): boolean => nowMs - atMs >= settings.forcedWindowMs;
-  while (gate.forcedMs[0] !== undefined && isOver(gate.forcedMs[0])) gate.forcedMs.shift();
+  renewForced(gate.forcedBudget, settings, nowMs);
 }

@@ -14,11 +14,14 @@ import {
   markServed,
   renewAll,
   servedHolder,
+  takeBack,
   ttlMs,
+  unreachableAfterMs,
   type GateSettings,
   type GateState,
   type Moment,
 } from "./gate-state.ts";
+import { untilForcedMs } from "./forced-budget.ts";
 
 export type GateEvent =
   | {
@@ -38,7 +41,7 @@ export type GateEvent =
   | {
       /**
        * The holder of a token comes for its fragment, bytes flow, the last byte has gone out, or the
-       * transfer ended before it. `begin` is answered by a grant, or not.
+       * transfer ended before it, or the connection before it arrived. `begin` is answered by a grant, or not.
        */
       readonly type: "begin" | "progress" | "served" | "broken";
       readonly endpoint: EndpointId;
@@ -90,6 +93,7 @@ export function step(
       renewAll(gate, index, endpoint, moment);
       break;
     case "broken":
+      takeBack(gate, index, endpoint);
       breakOff(gate, index, endpoint, nowMs + settings.brokenGraceMs);
       // Its other transfers, if any, say in a moment that it is alive.
       if (isDp) gate.dpProgressMs = Number.NEGATIVE_INFINITY;
@@ -136,6 +140,7 @@ function answerRequest(gate: GateState, event: GateRequest, moment: Moment): Gat
 
 /** Coming sooner would find the same holders at work; with a place free, other fragments may be had. */
 function retryAfter(gate: GateState, event: GateRequest, moment: Moment): number {
+  if (event.force !== undefined) return untilForcedMs(gate.forcedBudget, moment);
   const isDpBusy = busyDp(gate, event, moment) !== undefined;
   if (!isDpBusy && mayHoldMore(gate, event, moment)) return 0;
   const retryMs = isDpBusy
@@ -205,7 +210,7 @@ function judge(gate: GateState, event: GateRequest, index: number, moment: Momen
     const forced = { holder: endpoint, grantedMs: nowMs, expiresMs, isBroken: false };
     gate.forcedLeases.set(index, forced);
     // What an endpoint lost itself is bounded by its own budget, not by the site's.
-    if (sentTo !== endpoint) gate.forcedMs.push(nowMs);
+    if (sentTo !== endpoint) gate.forcedBudget.count++;
     gate.forced[force]++;
     return { expiresMs, isServed: false };
   }
@@ -267,8 +272,9 @@ function mayForce(
 ): boolean {
   const sentTo = servedHolder(gate, index);
   const isLost = sentTo !== undefined && isDistrusted(gate, sentTo, settings);
-  const limit = isLost ? settings.lostLimit : settings.forcedLimit;
-  if (sentTo !== endpoint && gate.forcedMs.length >= limit) return false;
+  const { limit, count } = gate.forcedBudget;
+  const most = isLost ? settings.lostFactor * limit : limit;
+  if (sentTo !== endpoint && count >= most) return false;
   if (!dps.includes(endpoint) && isResting(gate, endpoint, settings)) return false;
   const firstMs = gate.firstMs ?? nowMs;
   if (reason === "noProgress") {
@@ -279,5 +285,5 @@ function mayForce(
   const markedMs = isServed
     ? (gate.servedMs.get(index) ?? 0)
     : (gate.leases.get(index)?.grantedMs ?? firstMs);
-  return nowMs - markedMs >= settings.unreachableAfterMs;
+  return nowMs - markedMs >= unreachableAfterMs(gate, settings);
 }

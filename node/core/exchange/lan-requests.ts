@@ -6,8 +6,21 @@ import type { EndpointId } from "../../../protocol/ids.ts";
 import type { Neighbour, NextNumber } from "../neighbour.ts";
 import type { SiteCopies } from "./site-copies.ts";
 
-/** LAN sources of one fragment at a time. */
-const SOURCES_MAX_COUNT = 3;
+export interface LanSettings {
+  /** LAN sources of one fragment at a time. */
+  readonly sourcesMaxCount: number;
+  /** An answer is waited for at least so long, whatever is usual for the peer. */
+  readonly answerMinMs: number;
+  /** A slow peer keeps its port for what nobody else has. */
+  readonly isSlowSpared: boolean;
+}
+
+export const LAN_DEFAULTS: LanSettings = {
+  sourcesMaxCount: 3,
+  answerMinMs: 0,
+  isSlowSpared: true,
+};
+
 /** An answer that takes so many times longer than usual is late: another peer is asked as well. */
 const LATE_FACTOR = 3;
 const LATE_MIN_MS = 300;
@@ -23,6 +36,8 @@ export interface LanRequest {
 /** What is missing here and may be asked for. */
 export interface LanWishes {
   readonly isWanted: (index: number) => boolean;
+  /** All that may be wanted, where that is little. */
+  readonly few: readonly number[] | undefined;
   /** Here already: never wanted again. */
   readonly isGone: (index: number) => boolean;
   /** So little is missing that a second peer is asked at once (distribution 5.3). */
@@ -38,12 +53,14 @@ interface Asked {
 export class LanRequests {
   private readonly site: SiteCopies;
   private readonly next: NextNumber;
+  private readonly settings: LanSettings;
   private readonly asked = new Map<number, readonly Asked[]>();
   private usual = FIRST_USUAL_MS;
 
-  constructor(site: SiteCopies, next: NextNumber) {
+  constructor(site: SiteCopies, next: NextNumber, settings: LanSettings = LAN_DEFAULTS) {
     this.site = site;
     this.next = next;
+    this.settings = settings;
   }
 
   /** Smoothed time of an answer. */
@@ -121,6 +138,7 @@ export class LanRequests {
       const choice = {
         isWanted: this.wantedFrom(neighbour, wishes, nowMs),
         isGone: wishes.isGone,
+        few: wishes.few,
         rarityOf: (index: number) => this.site.of(index),
         next: this.next,
       };
@@ -128,7 +146,8 @@ export class LanRequests {
         const index = neighbour.pick(choice, nowMs);
         if (index === undefined) break;
         this.site.asked(neighbour);
-        const { peer, timeoutMs } = neighbour;
+        const { peer } = neighbour;
+        const timeoutMs = Math.max(neighbour.timeoutMs, this.settings.answerMinMs);
         const asked = { peer, sinceMs: nowMs, deadlineMs: nowMs + timeoutMs };
         this.asked.set(index, [...(this.asked.get(index) ?? []), asked]);
         requests.push({ peer, index });
@@ -143,15 +162,15 @@ export class LanRequests {
     nowMs: number,
   ): (index: number) => boolean {
     const lateMs = Math.max(LATE_MIN_MS, LATE_FACTOR * this.usual);
-    // A slow peer keeps its port for what nobody else has.
-    const isSpared = neighbour.isSpared(this.usual, nowMs);
+    const { isSlowSpared, sourcesMaxCount } = this.settings;
+    const isSpared = isSlowSpared && neighbour.isSpared(this.usual, nowMs);
     return (index) => {
       if (!isWanted(index) || (isSpared && this.site.of(index) > 1)) return false;
       const asked = this.asked.get(index) ?? [];
       const last = asked.at(-1);
       if (last === undefined) return true;
       const patienceMs = isEndgame && asked.length === 1 ? 0 : lateMs;
-      const isLate = nowMs - last.sinceMs >= patienceMs && asked.length < SOURCES_MAX_COUNT;
+      const isLate = nowMs - last.sinceMs >= patienceMs && asked.length < sourcesMaxCount;
       return isLate && asked.every(({ peer }) => peer !== neighbour.peer);
     };
   }

@@ -19,6 +19,12 @@ export class PassingOn {
   private takenCount = 0;
   private heardMs = Number.NEGATIVE_INFINITY;
 
+  /** The first neighbour came: what was fetched before could go to nobody so far. */
+  accompanied(nowMs: number): void {
+    for (const index of this.unspread.keys()) this.unspread.set(index, nowMs);
+    this.heard(nowMs);
+  }
+
   /** A peer joined, announced or sent something. */
   heard(nowMs: number): void {
     this.heardMs = nowMs;
@@ -29,9 +35,11 @@ export class PassingOn {
     this.unspread.set(index, nowMs);
   }
 
-  /** A neighbour has it. */
-  taken(index: number): void {
-    if (this.unspread.delete(index)) this.takenCount++;
+  /** A neighbour has it. What was taken late proves nothing: a slow port gives out its own in the end, too. */
+  taken(index: number, nowMs: number): void {
+    const atMs = this.unspread.get(index);
+    this.unspread.delete(index);
+    if (atMs !== undefined && nowMs - atMs < UNSPREAD_MAX_MS) this.takenCount++;
   }
 
   /** Others are to fetch until this node has caught up. */

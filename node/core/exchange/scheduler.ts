@@ -7,11 +7,12 @@ import { Bitmap } from "../../../protocol/bitmap.ts";
 import type { EndpointId } from "../../../protocol/ids.ts";
 import type { LeaseAnswer } from "../../../protocol/lease.ts";
 import { Announcements, type AnnouncedSite, type Announcement } from "./announcements.ts";
-import { LanRequests } from "./lan-requests.ts";
+import { LAN_DEFAULTS, LanRequests, type LanSettings } from "./lan-requests.ts";
 import type { NextNumber } from "../neighbour.ts";
 import { PassingOn } from "./passing-on.ts";
 import { Seeding } from "./seeding.ts";
 import { SiteCopies } from "./site-copies.ts";
+import { WantedFragments } from "./wanted-fragments.ts";
 import { WanPolicy, type LeaseWish, type WanPlace } from "./wan-policy.ts";
 
 /** Leases are shuffled inside this window, so that holders ask for different fragments. */
@@ -71,10 +72,7 @@ export type SchedulerEffect =
 
 export class Scheduler {
   readonly have: Bitmap;
-  private readonly known: Bitmap;
-  private readonly lanOnly: Bitmap;
-  /** Known, not here, and not for the LAN only. */
-  private readonly missing: Bitmap;
+  private readonly wanted: WantedFragments;
   private readonly site: SiteCopies;
   private readonly requests: LanRequests;
   private readonly wan: WanPolicy;
@@ -91,19 +89,23 @@ export class Scheduler {
   private isComplete = false;
   private effects: SchedulerEffect[] = [];
 
-  constructor(fragmentCount: number, place: WanPlace, seed: number, nowMs: number) {
+  constructor(
+    fragmentCount: number,
+    place: WanPlace,
+    seed: number,
+    nowMs: number,
+    lan: LanSettings = LAN_DEFAULTS,
+  ) {
     this.have = new Bitmap(fragmentCount);
-    this.known = new Bitmap(fragmentCount);
-    this.lanOnly = new Bitmap(fragmentCount);
-    this.missing = new Bitmap(fragmentCount);
+    this.wanted = new WantedFragments(this.have);
     this.steppedMs = nowMs;
     this.next = numbersFrom(seed);
     this.site = new SiteCopies(fragmentCount, (index, isProven) => {
-      this.passingOn.taken(index);
+      this.passingOn.taken(index, this.steppedMs);
       // Leases are kept against the word of a stranger.
       if (isProven) this.wan.isOnLan(index);
     });
-    this.requests = new LanRequests(this.site, this.next);
+    this.requests = new LanRequests(this.site, this.next, lan);
     this.wan = new WanPolicy(place, this.next(), nowMs);
     this.leaseShift = Math.floor(this.next() * LEASE_WINDOW);
     if (this.wan.isDp) this.seeding = new Seeding(this.have, this.next);
@@ -146,7 +148,7 @@ export class Scheduler {
         this.placed(event.place);
         break;
       case "known":
-        for (const index of event.indices) this.knows(index, event.isLanOnly === true);
+        for (const index of event.indices) this.wanted.knows(index, event.isLanOnly === true);
         break;
       case "found":
         for (const index of event.indices) if (this.keep(index)) this.seeding?.settle(index);
@@ -155,7 +157,7 @@ export class Scheduler {
         this.vanished(event.indices, nowMs);
         break;
       case "peerJoined":
-        this.peerJoined(event.peer, event.isDp, event.have);
+        this.peerJoined(event.peer, event.isDp, event.have, nowMs);
         this.heard(event.peer, nowMs);
         break;
       case "peerHas":
@@ -194,29 +196,16 @@ export class Scheduler {
     }
   }
 
-  private knows(index: number, isLanOnly: boolean): void {
-    this.known.add(index);
-    if (isLanOnly) this.lanOnly.add(index);
-    else this.lanOnly.delete(index);
-    this.follow(index);
-  }
-
   private keep(index: number): boolean {
     const isNew = this.have.add(index);
-    this.follow(index);
+    this.wanted.follow(index);
     return isNew;
-  }
-
-  private follow(index: number): void {
-    const isOpen = this.known.has(index) && !this.lanOnly.has(index) && !this.have.has(index);
-    if (isOpen) this.missing.add(index);
-    else this.missing.delete(index);
   }
 
   private vanished(indices: Iterable<number>, nowMs: number): void {
     for (const index of indices) {
       if (!this.have.delete(index)) continue;
-      this.follow(index);
+      this.wanted.follow(index);
       this.isComplete = false;
       this.lowestMissing = Math.min(this.lowestMissing, index);
       for (const neighbour of this.site.neighbours.values()) neighbour.wantedAgain(index);
@@ -224,9 +213,10 @@ export class Scheduler {
     this.wan.resumed(nowMs);
   }
 
-  private peerJoined(peer: EndpointId, isDp: boolean, have: Bitmap): void {
+  private peerJoined(peer: EndpointId, isDp: boolean, have: Bitmap, nowMs: number): void {
     if (this.banned.has(peer) || have.size !== this.have.size) return;
     this.drop(peer);
+    if (this.site.neighbours.size === 0) this.passingOn.accompanied(nowMs);
     this.site.joined(peer, isDp, have);
     this.mostNeighbours = Math.max(this.mostNeighbours, this.site.neighbours.size);
   }
@@ -234,6 +224,8 @@ export class Scheduler {
   private peerHas(peer: EndpointId, indices: readonly number[], nowMs: number): void {
     const neighbour = this.site.neighbours.get(peer);
     if (neighbour === undefined) return;
+    // Also the word of one that answers slowly, or not yet: it was sent what it has.
+    for (const index of indices) this.passingOn.taken(index, nowMs);
     this.site.announced(neighbour, indices);
     this.seeding?.taken(peer, indices, nowMs);
   }
@@ -246,6 +238,7 @@ export class Scheduler {
   private peerLeft(peer: EndpointId): void {
     if (this.site.neighbours.get(peer)?.isDp === true) this.wan.dpLost();
     if (!this.drop(peer)) return;
+    this.wan.neighbourLost(this.steppedMs);
     // Most have turned away: what it fetches now may reach nobody.
     const { size } = this.site.neighbours;
     if (2 * size >= this.mostNeighbours) return;
@@ -321,9 +314,10 @@ export class Scheduler {
 
   private requestFromLan(nowMs: number): void {
     const wishes = {
-      isWanted: (index: number) => this.known.has(index) && !this.wan.holds(index),
+      isWanted: (index: number) => this.wanted.isKnown(index) && !this.wan.holds(index),
+      few: this.wanted.few,
       isGone: (index: number) => this.have.has(index),
-      isEndgame: this.missing.count <= ENDGAME_COUNT,
+      isEndgame: this.wanted.missing.count <= ENDGAME_COUNT,
     };
     for (const request of this.requests.due(wishes, nowMs)) {
       this.effects.push({ type: "request", ...request });
@@ -340,7 +334,7 @@ export class Scheduler {
       this.effects.push({ type: "fetchOrigin", ...fetch });
     }
     const missing = {
-      count: this.missing.count,
+      count: this.wanted.missing.count,
       indices: () => this.missingOnSite(),
       isNear: (peer: EndpointId) => this.site.neighbours.has(peer),
     };
@@ -358,7 +352,7 @@ export class Scheduler {
       for (let offset = 0; offset < length; offset++) {
         const index = start + ((offset + this.leaseShift) % length);
         const isFree = this.site.of(index) === 0 && !this.requests.isAsked(index);
-        if (this.missing.has(index) && isFree && !this.wan.holds(index)) yield index;
+        if (this.wanted.missing.has(index) && isFree && !this.wan.holds(index)) yield index;
       }
     }
   }
@@ -369,7 +363,7 @@ export class Scheduler {
   }
 
   private get announced(): AnnouncedSite {
-    const isEnd = this.missing.count === 0;
+    const isEnd = this.wanted.missing.count === 0;
     return { neighbours: this.site.neighbours, usualMs: this.requests.usualMs, isEnd };
   }
 

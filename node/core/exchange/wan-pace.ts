@@ -21,6 +21,12 @@ const FIRST_GAP_MS = 250;
 /** Arrivals from the origin before their pace is believed; until then a fast line is assumed. */
 const MEASURED_MIN_COUNT = 4;
 const FAST_GAP_MS = 100;
+/**
+ * What is in flight for a site has crossed its line within this time. The first answers say little of the
+ * distance: they come among the check-ins of the whole site, and a slow line with so much under way as they
+ * seem to want would be full for half a minute.
+ */
+const FLIGHT_MAX_MS = 2000;
 /** Transfers that should be under way at any moment, beside what the distance needs (distribution 5.4). */
 const BUSY_COUNT = 1.5;
 /** Transfers that share a line end together and leave it idle together: more than the distance needs. */
@@ -77,7 +83,10 @@ export class WanPace {
     const needed = BUSY_COUNT / Math.max(1, holderCount) + DISTANCE_FACTOR * distance;
     // Among several holders a gap of one is filled by the others.
     const whole = holderCount > 1 ? Math.round(needed) : Math.ceil(needed);
-    return Math.min(Math.max(whole, 1), WINDOW_MAX);
+    const most = Math.floor(FLIGHT_MAX_MS / this.meanMs / Math.max(1, holderCount));
+    // One alone would leave the line idle for a way there and back after each fragment.
+    const least = holderCount > 1 ? 1 : Math.min(whole, 2);
+    return Math.max(Math.min(whole, most, WINDOW_MAX), least);
   }
 
   /** What others fetch arrives here too: whoever sees little but its own fragments fetches alone. */

@@ -22,9 +22,12 @@ const RANK_PATIENCE_MAX_MS = 10_000;
 const RANK_SPREAD_MS = 200;
 const FIRST_RANKS = 2 * HOLDER_COUNT;
 /** The named holder gets this long on the LAN before a forced lease is asked (distribution 3.2 step 3). */
-const HOLDER_PATIENCE_MS = 2000;
+const HOLDER_PATIENCE_MIN_MS = 2000;
 /** Where there is no session with it, others had their time to bring what it was sent. */
-const STRANGER_PATIENCE_MS = 500;
+const STRANGER_PATIENCE_MIN_MS = 500;
+/** What the origin has sent to a holder is on a slow line for as long as everything that went before it. */
+const HOLDER_PATIENCE_GAPS = 8;
+const STRANGER_PATIENCE_GAPS = 4;
 /** Some behind the holders look for a free place after so many gaps: a holder may have died. */
 const STANDBY_GAPS = 64;
 /** How long the number of holders that the gate told is taken for true. */
@@ -36,6 +39,8 @@ const TAIL_COUNT = 24;
 const TAIL_STEPS = 4;
 const FIRST_STANDBY_GAPS = 16;
 const STANDBY_RANKS = HOLDER_COUNT + 1;
+/** What a holder had that is gone is free after so long: the gate lets it come back for a second. */
+const LOST_GRACE_MS = 1200;
 /** Nodes of a large site that begin together do not all ask together. */
 const SMALL_SITE_SIZE = 16;
 const FIRST_ASK_SPREAD_MS = 10;
@@ -115,6 +120,10 @@ export class WanPolicy {
   /** Not before this. */
   private readonly firstAskMs: number;
   private nextAskMs = 0;
+  /** When a neighbour was lost that may have been a holder, until this node has looked for its place. */
+  private lostMs: number | undefined;
+  /** The gate grants no second copies before. */
+  private nextForceMs = 0;
   private failurePauseMs = FAILURE_PAUSE_MIN_MS;
   private progressMs: number;
   /** When the gate last said that all places are taken: others fetch, however slow the line is. */
@@ -148,6 +157,11 @@ export class WanPolicy {
   /** The session with the DP broke: waiting for it needs no patience any more. */
   dpLost(): void {
     this.dpHeardMs = undefined;
+  }
+
+  /** A neighbour is gone, perhaps a holder. */
+  neighbourLost(nowMs: number): void {
+    this.lostMs = nowMs;
   }
 
   /** Any verified fragment from anywhere. */
@@ -226,6 +240,12 @@ export class WanPolicy {
 
   /** What could not be forced gets its patience anew, so that ordinary wishes have their turn. */
   private forced(want: readonly number[], answer: LeaseAnswer, nowMs: number): void {
+    if (answer.grants.length === 0 && answer.retryAfterMs > 0) {
+      this.nextForceMs = nowMs + answer.retryAfterMs;
+      return;
+    }
+    // Whoever brings a part of a split site what the other part has goes on with it.
+    if (answer.grants.length > 0) this.isHolder = true;
     for (const index of want) {
       const refused = this.refused.get(index);
       const isGranted = answer.grants.some((grant) => grant.index === index);
@@ -271,22 +291,24 @@ export class WanPolicy {
     const stalled = nowMs - this.progressMs;
     const want: number[] = [];
     const unreachable: number[] = [];
-    const leasedPauseMs = Math.max(LEASED_PAUSE_MIN_MS, PATIENCE_GAPS * this.pace.gapMs);
+    const { gapMs } = this.pace;
+    const leasedPauseMs = Math.max(LEASED_PAUSE_MIN_MS, PATIENCE_GAPS * gapMs);
+    const nearMs = Math.max(HOLDER_PATIENCE_MIN_MS, HOLDER_PATIENCE_GAPS * gapMs);
+    const strangerMs = Math.max(STRANGER_PATIENCE_MIN_MS, STRANGER_PATIENCE_GAPS * gapMs);
     for (const index of missing.indices()) {
       const refused = this.refused.get(index);
       if (refused === undefined || nowMs - refused.seenMs > leasedPauseMs) want.push(index);
       if (refused?.isServed === true) {
-        const isNear = missing.isNear(refused.holder);
-        const patienceMs = isNear ? HOLDER_PATIENCE_MS : STRANGER_PATIENCE_MS;
+        const patienceMs = missing.isNear(refused.holder) ? nearMs : strangerMs;
         if (nowMs - refused.sinceMs > patienceMs) unreachable.push(index);
       }
       if (want.length >= LEASE_MAX_FRAGMENTS) break;
     }
-    if (unreachable.length > 0) {
+    if (unreachable.length > 0 && nowMs >= this.nextForceMs) {
       return this.wish({ want: unreachable.slice(0, 2), force: "holderUnreachable" }, nowMs);
     }
     if (want.length === 0) return undefined;
-    return stalled > NO_PROGRESS_MS
+    return stalled > NO_PROGRESS_MS && nowMs >= this.nextForceMs
       ? this.wish({ want: want.slice(0, 2), force: "noProgress" }, nowMs)
       : this.wish({ want, most: this.batchOf(missing.count) }, nowMs);
   }
@@ -295,6 +317,7 @@ export class WanPolicy {
     const wish = { ...wanted, release: this.toRelease.splice(0, LEASE_MAX_FRAGMENTS) };
     this.asking = { sinceMs: nowMs, wish };
     this.askedMs = nowMs;
+    if (this.isPlaceFree(nowMs)) this.lostMs = undefined;
     return wish;
   }
 
@@ -319,11 +342,17 @@ export class WanPolicy {
       const hasFailed = this.extraSteps >= STEPPED_DOWN_STEPS;
       const mayStandBy = rank < STANDBY_RANKS && !isTail && !hasFailed;
       const isStandby = mayStandBy && nowMs - this.askedMs >= this.standbyMs;
-      return (stalledMs >= rankMs && nowMs >= this.firstAskMs) || isStandby;
+      const isNext = rank < STANDBY_RANKS && this.isPlaceFree(nowMs);
+      return (stalledMs >= rankMs && nowMs >= this.firstAskMs) || isStandby || isNext;
     }
     const patienceMs = Math.max(DP_PATIENCE_MS, PATIENCE_GAPS * this.pace.gapMs);
     const silentMs = nowMs - Math.max(this.dpHeardMs, this.progressMs);
     return silentMs >= patienceMs + this.patienceMs(behind);
+  }
+
+  /** The gate has had its time to hear of a lost holder, too. */
+  private isPlaceFree(nowMs: number): boolean {
+    return this.lostMs !== undefined && nowMs - this.lostMs >= LOST_GRACE_MS;
   }
 
   private patienceMs(steps: number): number {

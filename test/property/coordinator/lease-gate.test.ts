@@ -48,7 +48,7 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
       let forcedInAll = 0;
       const held = new Map<number, { holder: string; untilMs: number }>();
       const broken = new Set<number>();
-      const served = new Set<number>();
+      const served = new Map<number, string>();
       for (const { waitMs, who, kind, want, release, force, hasDp } of moves) {
         nowMs += waitMs;
         const endpoint = endpoints[who]!;
@@ -90,9 +90,10 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
             broken.delete(grant.index);
           }
           expect(doubles.length).toBeLessThanOrEqual(forced);
-          expect(state.forcedMs.length).toBeLessThanOrEqual(GATE_DEFAULTS.lostLimit);
+          const { count, limit } = state.forcedBudget;
+          expect(count).toBeLessThanOrEqual(GATE_DEFAULTS.lostFactor * limit);
         } else if (event.type === "served") {
-          served.add(index);
+          served.set(index, endpoint);
           held.delete(index);
         } else if (event.type === "progress") {
           // Whoever receives bytes keeps all that it holds, but for a transfer that broke off.
@@ -105,6 +106,8 @@ it("never holds two unexpired unforced leases of one fragment, nor grants a serv
             broken.delete(isRenewed ? at : -1);
           }
         } else {
+          // What went out to it did not arrive.
+          if (served.get(index) === endpoint) served.delete(index);
           // A broken transfer leaves all its holder's leases the same grace.
           const own = [...held].filter(
             ([, lease]) => lease.holder === endpoint && lease.untilMs > nowMs,

@@ -5,6 +5,7 @@ import {
   stepRate,
   type RateState,
 } from "../../../coordinator/core/line/background-rate.ts";
+import { Random } from "../../../scripts/simulate/random.ts";
 import { driveLine } from "../../support/slow-line.ts";
 
 const OFFICE = { bytesPerSec: 2_500_000, baseMs: 20, depthMs: 200 };
@@ -44,6 +45,27 @@ describe("background rate", () => {
       expect(foregroundShare).toBeGreaterThan(0.9);
     },
   );
+
+  it("does not push a flow aside that keeps its own queue short and gives way step by step", () => {
+    // Late processes made this controller take the line for slower than it is just before the flow came.
+    const random = new Random(94);
+    const line = { bytesPerSec: 2_875_000, baseMs: 10, depthMs: 367 };
+    for (let drawn = 0; drawn < 3; drawn++) random.next();
+    const noise = Array.from({ length: 1000 }, () =>
+      random.next() < 0.97 ? random.below(7) : 50 + random.below(251),
+    );
+
+    const { foregroundShare } = driveLine({
+      line,
+      seconds: 75,
+      noiseMs: (count) => noise[count] ?? 0,
+      warmUpSeconds: 32,
+      flow: "rate",
+      foreground: isLate,
+    });
+
+    expect(foregroundShare).toBeGreaterThan(0.85);
+  });
 
   it("does not take what it sends too much after a look at the base for somebody else's", () => {
     const far = { ...OFFICE, baseMs: 60 };

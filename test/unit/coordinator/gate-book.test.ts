@@ -45,7 +45,8 @@ describe("gate book", () => {
     nowMs += 5000;
     const again = ask(one);
     served(one);
-    nowMs += 5000;
+    // Six of the gaps that the line has shown.
+    nowMs += 10_000;
     const forced = ask(other, "holderUnreachable");
 
     expect([first, again, forced]).toEqual(["lease", "refetched", "holderUnreachable"]);

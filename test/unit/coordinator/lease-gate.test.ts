@@ -209,6 +209,18 @@ describe("lease gate", () => {
     expect(granted(site.ask(b, [1, 2]))).toEqual([1]);
   });
 
+  it("takes back that a fragment was served when it turns out not to have arrived", () => {
+    const site = new Site();
+    site.ask(a, [1, 2]);
+    site.tell("served", a, 1);
+    site.tell("served", b, 2);
+
+    site.tell("broken", a, 1);
+    site.tell("broken", a, 2);
+
+    expect(granted(site.ask(c, [1, 2]))).toEqual([1]);
+  });
+
   it("gives the holder of a broken transfer its whole time again when it asks", () => {
     const site = new Site();
     site.ask(a, [1]);
@@ -342,6 +354,21 @@ describe("lease gate", () => {
     expect(site.state.forced).toEqual({ holderUnreachable: 2, noProgress: 0 });
   });
 
+  it("lets what a slow line was sent arrive before it forces: six gaps between two fragments", () => {
+    const site = new Site();
+    site.ask(a, range(0));
+    for (let index = 0; index < 20; index++) {
+      site.nowMs += 1000;
+      site.tell("served", a, index);
+    }
+    const force = { force: "holderUnreachable" } as const;
+
+    site.nowMs += 5000;
+    expect(site.ask(b, [19], force).grants).toEqual([]);
+    site.nowMs += 1000;
+    expect(granted(site.ask(b, [19], force))).toEqual([19]);
+  });
+
   it("forces for want of progress only after 30 s without a served fragment", () => {
     const site = new Site();
     const force = { force: "noProgress" } as const;
@@ -353,16 +380,20 @@ describe("lease gate", () => {
     expect(granted(site.ask(b, [1], force))).toEqual([1]);
   });
 
-  it("lets no more than 16 forced fragments pass in 10 s", () => {
+  it("lets 4 forced fragments pass in the first 2.5 s, and twice as many after each full period", () => {
     const site = new Site();
-    const all = Array.from({ length: 20 }, (_none, at) => at);
+    const all = range(0);
     for (const index of all) site.tell("served", a, index);
     site.nowMs += 2000;
     const force = { force: "holderUnreachable" } as const;
 
-    expect(granted(site.ask(b, all, force))).toHaveLength(16);
-    expect(granted(site.ask(b, [18], force))).toHaveLength(0);
-    site.nowMs += 10_000;
-    expect(granted(site.ask(b, all.slice(16), force))).toHaveLength(4);
+    const periods = [all, all.slice(4), all.slice(12)].map((want) => {
+      const count = granted(site.ask(b, want, force)).length;
+      expect(granted(site.ask(b, [31], force))).toHaveLength(0);
+      site.nowMs += 2500;
+      return count;
+    });
+
+    expect(periods).toEqual([4, 8, 16]);
   });
 });

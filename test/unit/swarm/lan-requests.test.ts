@@ -31,7 +31,12 @@ class Lan {
   due() {
     const { isEndgame, here } = this;
     return this.requests.due(
-      { isWanted: (index) => !here.has(index), isGone: (index) => here.has(index), isEndgame },
+      {
+        isWanted: (index) => !here.has(index),
+        isGone: (index) => here.has(index),
+        few: undefined,
+        isEndgame,
+      },
       this.nowMs,
     );
   }

@@ -13,7 +13,7 @@ describe("what a holder fetched", () => {
   it("may not become more than three fragments that nobody has taken", () => {
     const passing = heardOf([1, 2, 3], 1000);
     expect(passing.mayFetch(2000)).toBe(false);
-    passing.taken(2);
+    passing.taken(2, 1500);
 
     expect(passing.mayFetch(2000)).toBe(true);
   });
@@ -26,15 +26,32 @@ describe("what a holder fetched", () => {
 
   it("may be further ahead once neighbours have taken three: one may be a small page", () => {
     const passing = heardOf([0, 7, 8], 1000);
-    for (const index of [0, 7]) passing.taken(index);
+    for (const index of [0, 7]) passing.taken(index, 1500);
     for (let index = 1; index <= 2; index++) passing.fetched(index, 2000);
     expect(passing.mayFetch(2000)).toBe(false);
-    passing.taken(8);
+    passing.taken(8, 1900);
     for (let index = 3; index <= 6; index++) passing.fetched(index, 2000);
 
     expect(passing.mayFetch(2000)).toBe(true);
     expect(passing.isFailing(3000)).toBe(true);
     expect(passing.mayFetch(3000)).toBe(false);
+  });
+
+  it("proves nothing where it was taken late: a slow port gives out its own in the end, too", () => {
+    const passing = heardOf([0, 1, 2], 1000);
+    for (const index of [0, 1, 2]) passing.taken(index, 2500);
+    for (const index of [3, 4, 5]) passing.fetched(index, 2500);
+
+    expect(passing.mayFetch(2600)).toBe(false);
+  });
+
+  it("could go to nobody before the first neighbour came, who gets a second to take it", () => {
+    const passing = new PassingOn();
+    for (const index of [1, 2, 3]) passing.fetched(index, 1000);
+    passing.accompanied(5000);
+
+    expect(passing.isFailing(5500)).toBe(false);
+    expect(passing.isFailing(6000)).toBe(true);
   });
 
   it("is held against nobody whose neighbours are silent, or who has none", () => {

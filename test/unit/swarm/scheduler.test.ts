@@ -18,10 +18,12 @@ const [one, two] = peers as [EndpointId, EndpointId];
 class Node {
   readonly scheduler: Scheduler;
   readonly effects: SchedulerEffect[] = [];
+  private readonly count: number;
   nowMs = 10_000;
-  constructor(place: Partial<WanPlace> = {}) {
+  constructor(place: Partial<WanPlace> = {}, count = COUNT) {
     const whole: WanPlace = { role: "agent", dp: undefined, rank: 0, siteSize: 8, ...place };
-    this.scheduler = new Scheduler(COUNT, whole, 7, this.nowMs);
+    this.count = count;
+    this.scheduler = new Scheduler(count, whole, 7, this.nowMs);
   }
   step(event: SchedulerEvent, waitMs = 0): readonly SchedulerEffect[] {
     this.nowMs += waitMs;
@@ -30,7 +32,7 @@ class Node {
     return effects;
   }
   join(peer: EndpointId, indices: Iterable<number> = [], isDp = false) {
-    const have = new Bitmap(COUNT);
+    const have = new Bitmap(this.count);
     for (const index of indices) have.add(index);
     return this.step({ type: "peerJoined", peer, isDp, have });
   }
@@ -124,6 +126,34 @@ describe("a scheduler", () => {
       20,
     );
     expect(of(effects, "request")).toEqual([{ type: "request", peer: one, index: 5 }]);
+  });
+
+  it("asks a peer that has everything at once for the pages, all that a newcomer may ask for", () => {
+    const node = new Node({}, 5000);
+    node.step({ type: "known", indices: range(0, 5) });
+    node.join(one, range(0, 5000));
+    const asked = () => of(node.effects, "request").map(({ index }) => index);
+    for (let answered = 0; answered < 5; answered++) {
+      node.step({ type: "arrived", index: asked()[answered] ?? -1, source: one }, 10);
+    }
+
+    expect(asked().toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3, 4]);
+  });
+
+  it("takes the word of a peer that answers slowly for what it was sent", () => {
+    const node = new Node();
+    node.step({ type: "known", indices: all() });
+    node.join(one, [40]);
+    node.lease([0, 1, 2, 3, 4, 5, 6, 7]);
+    // It never answers: what it claims is no reason to wait for it.
+    for (let tick = 0; tick < 30; tick++) node.step({ type: "tick" }, 50);
+    for (let index = 0; index < 8; index++) {
+      node.step({ type: "arrived", index, source: "origin" }, 300);
+      node.step({ type: "peerHas", peer: one, indices: [index] }, 100);
+    }
+
+    expect(of(node.effects, "askLease").flatMap(({ wish }) => wish.release)).toEqual([]);
+    expect(of(node.effects, "fetchOrigin")).toHaveLength(8);
   });
 
   it("gives its leases back when most of its neighbours turn away", () => {

@@ -160,6 +160,28 @@ describe("lease wishes", () => {
     expect(left.wish()).toBeDefined();
   });
 
+  it("of the first ranks look once for the place of a neighbour that is gone", () => {
+    for (const [rank, waitsMs] of [
+      [3, 1200],
+      [4, undefined],
+    ] as const) {
+      const node = new Node({ rank, siteSize: 16 });
+      for (let index = 0; index < 100; index++) node.progress(100);
+      const isRefused = { ...NOTHING, retryAfterMs: 100, holders: 3 };
+      if (node.wish() !== undefined) node.answer(isRefused, 0);
+      node.progress(200);
+      node.policy.neighbourLost(node.nowMs);
+      let askedMs: number | undefined;
+      for (let waitedMs = 0; waitedMs < 1500; waitedMs += 50, node.progress(50)) {
+        if (node.wish() === undefined) continue;
+        expect(askedMs).toBeUndefined();
+        askedMs = waitedMs;
+        node.answer(isRefused, 0);
+      }
+      expect(askedMs).toBe(waitsMs);
+    }
+  });
+
   it("do not force for a time in which the machine slept", () => {
     const node = new Node();
     node.nowMs += 60_000;
@@ -186,6 +208,42 @@ describe("lease wishes", () => {
       expect(node.nowMs - sinceMs).toBeGreaterThan(patienceMs);
       expect(node.nowMs - sinceMs).toBeLessThan(patienceMs + 1500);
     }
+  });
+
+  it("force past a holder only after eight gaps of a slow line: what was sent to it is on its way", () => {
+    const node = new Node({}, 1);
+    node.near = true;
+    for (let index = 0; index < 100; index++) node.progress(1000);
+    node.wish();
+    node.answer({ ...NOTHING, leased: [{ index: 0, holder: peer, isServed: true }] });
+    const sinceMs = node.nowMs;
+    while (node.wish()?.force === undefined) node.nowMs += 20;
+
+    expect(node.nowMs - sinceMs).toBeGreaterThan(7500);
+    expect(node.nowMs - sinceMs).toBeLessThan(10_500);
+  });
+
+  it("to force go on without any rank's wait, and pause as the gate says once it grants no more", () => {
+    const node = new Node({ rank: 9, siteSize: 16 }, 40);
+    const leased = node.missing.map((index) => ({ index, holder: peer, isServed: true }));
+    while (node.wish() === undefined) node.nowMs += 50;
+    node.answer({ ...NOTHING, leased });
+    node.nowMs += 4000;
+
+    for (const part of [0, 2, 4]) {
+      expect(node.wish()).toMatchObject({ want: [part, part + 1], force: "holderUnreachable" });
+      node.answer(granting([part, part + 1]));
+      node.missing = node.missing.slice(2);
+      for (const index of node.fetches()) node.progress(1, index);
+    }
+    expect(node.wish()?.force).toBe("holderUnreachable");
+    node.answer({ ...NOTHING, leased: leased.slice(6, 8), retryAfterMs: 1500 });
+    // In the meantime it asks for what may be free.
+    expect(node.wish()?.force).toBeUndefined();
+    node.answer({ ...NOTHING, leased: leased.slice(6) }, 1499);
+    expect(node.wish()).toBeUndefined();
+    node.nowMs += 1;
+    expect(node.wish()).toMatchObject({ want: [6, 7], force: "holderUnreachable" });
   });
 
   it("give back what was not begun when the node cannot pass on what it fetches", () => {
@@ -229,6 +287,22 @@ describe("fragments in flight", () => {
     }
     third.answer(granting([50, 51, 52], 3));
     expect(third.fetches()).toHaveLength(1);
+  });
+
+  it("have crossed the line within 2 s, however late the first answer came", () => {
+    for (const [gapMs, holders, count] of [
+      [250, 1, 8],
+      [250, 3, 2],
+      [1000, 1, 2],
+      [1000, 3, 1],
+    ] as const) {
+      const node = new Node({ siteSize: 30 });
+      for (let index = 0; index < 60; index++) node.progress(gapMs);
+      node.policy.resumed(node.nowMs);
+      node.wish();
+      node.answer(granting(node.missing.slice(0, 32), holders), 800);
+      expect(node.fetches()).toHaveLength(count);
+    }
   });
 
   it("grow with rate times distance and stay bounded", () => {

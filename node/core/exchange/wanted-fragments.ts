@@ -1,0 +1,56 @@
+/** What a node lacks of a package: which fragments it may fetch, from the site only or also under a lease. */
+import { Bitmap } from "../../../protocol/bitmap.ts";
+
+/** So few are looked for one by one; more are found by chance. */
+const FEW_COUNT = 32;
+
+export class WantedFragments {
+  /** Known, not here, and not for the LAN only. */
+  readonly missing: Bitmap;
+  private readonly have: Bitmap;
+  private readonly known: Bitmap;
+  private readonly lanOnly: Bitmap;
+  /** Known and not here. */
+  private readonly wanted: Bitmap;
+  private listed: readonly number[] | undefined;
+
+  constructor(have: Bitmap) {
+    this.have = have;
+    this.missing = new Bitmap(have.size);
+    this.known = new Bitmap(have.size);
+    this.lanOnly = new Bitmap(have.size);
+    this.wanted = new Bitmap(have.size);
+  }
+
+  isKnown(index: number): boolean {
+    return this.known.has(index);
+  }
+
+  /** Its digest is known from now on. */
+  knows(index: number, isLanOnly: boolean): void {
+    this.known.add(index);
+    if (isLanOnly) this.lanOnly.add(index);
+    else this.lanOnly.delete(index);
+    this.follow(index);
+  }
+
+  /** It came, or is gone again. */
+  follow(index: number): void {
+    const isWanted = this.known.has(index) && !this.have.has(index);
+    if (isWanted ? this.wanted.add(index) : this.wanted.delete(index)) this.listed = undefined;
+    if (isWanted && !this.lanOnly.has(index)) this.missing.add(index);
+    else this.missing.delete(index);
+  }
+
+  /** All that is wanted, where that is little. */
+  get few(): readonly number[] | undefined {
+    const { wanted } = this;
+    if (wanted.count > FEW_COUNT) return undefined;
+    if (this.listed === undefined) {
+      const listed: number[] = [];
+      for (let index = 0; index < wanted.size; index++) if (wanted.has(index)) listed.push(index);
+      this.listed = listed;
+    }
+    return this.listed;
+  }
+}
