@@ -1,124 +1,107 @@
 /** Scenarios 1, 3, 4 and 6: one office behind a slow line, and what may happen to its machines. */
-import { bestSeconds } from "../swarm/course.ts";
 import { freezing, killing, type Fault } from "../swarm/faults.ts";
 import { placeOf, Stage, type Transfer } from "../swarm/stage.ts";
+import { busiestHolder } from "./holders.ts";
+import { withoutTimeouts } from "./no-timeouts.ts";
 import {
-  atMost,
-  QUIET_CHECK_IN,
-  timed,
+  lineCheck,
+  timeCheck,
+  type Bounds,
   type Check,
   type Conditions,
   type Scenario,
 } from "./scenario.ts";
 
 const REF = "scenario/noise@1";
-const WAN_MAX = 1.01;
-const TIME_MAX = 1.03;
-/** What the failure of a DP may cost on top: the time until it is missed. */
-const DP_PATIENCE_SECONDS = 3;
+/** What the office promises, and the figures of distribution 6. */
+const LINE: Bounds = { most: 1.06, strict: 1.01 };
+const TIME: Bounds = { most: 1.08, strict: 1.03 };
+/** Whoever dies has had bytes that reached nobody. */
+const FAULTY_LINE: Bounds = { ...LINE, most: 1.08 };
+/** Without its DP the office goes on; one that is frozen must be missed first. */
+const KILLED_TIME: Bounds = { ...TIME, most: 1.15 };
+const FROZEN_TIME: Bounds = { ...KILLED_TIME, extraSeconds: 3 };
+const HOLDERS_TIME: Bounds = { ...TIME, most: 1.12 };
+const OTHERS_TIME: Bounds = { ...TIME, most: 1.12 };
+/** Of the slow ones nothing is promised but that they are not left behind. */
+const SLOW_TIME: Bounds = { most: 1.15, strict: 1.05 };
 const SLOW_UPLOAD = "2mbit";
 
 interface Office {
   readonly hasDp: boolean;
-  readonly faults?: readonly Fault[];
-  /** Positions of the agents that are waited for; absent: all. */
-  readonly survivors?: (position: number) => boolean;
   readonly prepare?: (stage: Stage) => Promise<void>;
-}
-
-interface Seen {
-  /** Against raw TCP on the same line. */
-  readonly time: number;
-  readonly wan: number;
-  readonly transfer: Transfer;
+  /** `awaited` are the agents whose success ends the run: who is to die is taken out. */
+  readonly faults?: (awaited: string[]) => readonly Fault[];
 }
 
 export const OFFICE_SCENARIOS: readonly Scenario[] = [
   {
     id: 1,
     title: "no DP, everybody in the same second",
-    run: async (conditions) => usual(await officeRun(conditions, { hasDp: false })),
+    run: async (conditions) => {
+      const transfer = await officeRun(conditions, { hasDp: false });
+      return [
+        lineCheck("all", conditions, LINE, transfer),
+        timeCheck("all", conditions, TIME, transfer),
+      ];
+    },
   },
   {
     id: 3,
     title: "the DP is killed at 50 %, and frozen at 50 %",
-    run: async (conditions) => [
-      ...(await withoutItsDp(
-        conditions,
-        "killed",
-        killing(0.5, ({ dps }) => dps),
-      )),
-      ...(await withoutItsDp(
-        conditions,
-        "frozen",
-        freezing(0.5, ({ dps }) => dps),
-      )),
-    ],
+    run: async (conditions) => {
+      const kill = killing(0.5, ({ dps }) => dps);
+      const freeze = freezing(0.5, ({ dps }) => dps);
+      const killed = await officeRun(conditions, { hasDp: true, faults: () => [kill] });
+      const frozen = await officeRun(conditions, { hasDp: true, faults: () => [freeze] });
+      return [
+        lineCheck("killed", conditions, FAULTY_LINE, killed),
+        timeCheck("killed", conditions, KILLED_TIME, killed),
+        lineCheck("frozen", conditions, FAULTY_LINE, frozen),
+        timeCheck("frozen, with 3 s", conditions, FROZEN_TIME, frozen),
+      ];
+    },
   },
   {
     id: 4,
     title: "3 holders killed at 25, 50 and 75 %",
     run: async (conditions) => {
-      const faults = [0.25, 0.5, 0.75].map((share, at) =>
-        killing(share, ({ agents }) => agents.slice(at, at + 1)),
-      );
-      return usual(
-        await officeRun(conditions, { hasDp: false, faults, survivors: (at) => at >= 3 }),
-      );
+      const transfer = await officeRun(conditions, { hasDp: false, faults: killingHolders });
+      return [
+        lineCheck("survivors", conditions, FAULTY_LINE, transfer),
+        timeCheck("survivors", conditions, HOLDERS_TIME, transfer),
+      ];
     },
   },
   { id: 6, title: "a fifth of the peers upload at 2 Mbit/s", run: withSlowPeers },
 ];
 
-/** Raw TCP needs `raw.time`; what the offices need is given in units of that. */
-async function officeRun(conditions: Conditions, office: Office): Promise<Seen> {
-  const { peers, wan, lan, sizeBytes, raw, isBackground } = conditions;
-  const { hasDp, faults, survivors, prepare } = office;
-  const options = { sites: 1, agents: peers, wan, lan, checkIn: QUIET_CHECK_IN, isBackground };
-  await using stage = await Stage.open({ ...options, hasDp });
-  await prepare?.(stage);
+async function officeRun(conditions: Conditions, office: Office): Promise<Transfer> {
+  const { peers, wan, lan, sizeBytes, isBackground } = conditions;
+  const options = { sites: 1, agents: peers, wan, lan, isBackground };
+  await using stage = await Stage.open({ ...options, hasDp: office.hasDp });
+  await office.prepare?.(stage);
   await stage.publish(REF, sizeBytes);
-  const names = stage.agents.filter((_name, at) => survivors?.(at) ?? true);
-  const order = { ref: REF, sizeBytes, target: "all", names };
-  const transfer = await stage.transfer(faults === undefined ? order : { ...order, faults });
-  return {
-    time: transfer.seconds / bestSeconds(sizeBytes, wan) / raw.time,
-    wan: (transfer.wanBytes[0] ?? Number.NaN) / sizeBytes / raw.wan,
-    transfer,
-  };
+  const names = [...stage.agents];
+  const faults = office.faults?.(names) ?? [];
+  return await stage.transfer({ ref: REF, sizeBytes, target: "all", names, faults });
 }
 
-function usual({ time, wan, transfer }: Seen): readonly Check[] {
-  return [
-    atMost("line ÷ raw TCP", WAN_MAX, wan),
-    timed(atMost("time ÷ raw TCP", TIME_MAX, time), transfer),
-  ];
-}
-
-async function withoutItsDp(
-  conditions: Conditions,
-  word: string,
-  fault: Fault,
-): Promise<readonly Check[]> {
-  const seen = await officeRun(conditions, { hasDp: true, faults: [fault] });
-  const patience =
-    DP_PATIENCE_SECONDS / bestSeconds(conditions.sizeBytes, conditions.wan) / conditions.raw.time;
-  return [
-    atMost(`${word}: line ÷ raw TCP`, WAN_MAX, seen.wan),
-    timed(
-      atMost(
-        `${word}: time ÷ raw TCP, with ${DP_PATIENCE_SECONDS} s`,
-        rounded(TIME_MAX + patience),
-        seen.time,
-      ),
-      seen.transfer,
-    ),
-  ];
+/** Each time whoever takes most over the line just then. */
+function killingHolders(awaited: string[]): readonly Fault[] {
+  return [0.25, 0.5, 0.75].map((atShare) => ({
+    atShare,
+    strike: async ({ fleet, lab }) => {
+      const holder = await busiestHolder(lab, awaited);
+      awaited.splice(awaited.indexOf(holder), 1);
+      await fleet.nodes.get(holder)?.kill();
+    },
+  }));
 }
 
 async function withSlowPeers(conditions: Conditions): Promise<readonly Check[]> {
   const slowCount = Math.round(conditions.peers / 5);
-  const seen = await officeRun(conditions, {
+  const transfer = await officeRun(conditions, {
     hasDp: false,
     prepare: async (stage) => {
       for (const name of stage.agents.slice(0, slowCount)) {
@@ -127,17 +110,13 @@ async function withSlowPeers(conditions: Conditions): Promise<readonly Check[]> 
       }
     },
   });
-  const { endSeconds } = seen.transfer;
+  const { endSeconds, coreShare } = transfer;
   // The slow ones fetch like everybody: what counts is that the others' share ends in time.
-  const others = endSeconds[endSeconds.length - 1 - slowCount] ?? Number.NaN;
-  const best = bestSeconds(conditions.sizeBytes, conditions.wan) * conditions.raw.time;
+  const seconds = endSeconds[endSeconds.length - 1 - slowCount] ?? Number.NaN;
   return [
-    atMost("line ÷ raw TCP", WAN_MAX, seen.wan),
-    timed(atMost("others: time ÷ raw TCP", TIME_MAX, others / best), seen.transfer),
-    timed(atMost("all: time ÷ raw TCP", 1.05, seen.time), seen.transfer),
+    lineCheck("all", conditions, LINE, transfer),
+    timeCheck("others", conditions, OTHERS_TIME, { seconds, coreShare }),
+    timeCheck("all", conditions, SLOW_TIME, transfer),
+    ...(await withoutTimeouts(conditions)),
   ];
-}
-
-function rounded(value: number): number {
-  return Math.round(value * 1000) / 1000;
 }

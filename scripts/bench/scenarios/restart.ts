@@ -2,16 +2,15 @@
  * Scenario 8: all agents are killed in the middle and start again; the second time it is a power cut, which
  * leaves journals that end anywhere and fragments without their last bytes.
  */
-import { parseTraffic, WAN_REASONS } from "../../../protocol/traffic.ts";
 import { until } from "../../../test/support/processes.ts";
 import { Random } from "../../simulate/random.ts";
 import { bestSeconds } from "../swarm/course.ts";
 import type { FaultScene } from "../swarm/faults.ts";
 import { placeOf, Stage, type Transfer } from "../swarm/stage.ts";
+import { accountChecks, lineAccount } from "./line-account.ts";
 import {
   atLeast,
   atMost,
-  QUIET_CHECK_IN,
   shown,
   timed,
   type Check,
@@ -39,7 +38,7 @@ export const RESTART_SCENARIO: Scenario = {
   title: "kill -9 of all agents at 60 %, and a power cut at 60 %; then all start again",
   run: async (conditions) => {
     const { peers, wan, lan } = conditions;
-    const options = { sites: 1, agents: peers, wan, lan, checkIn: QUIET_CHECK_IN };
+    const options = { sites: 1, agents: peers, wan, lan };
     await using stage = await Stage.open({ ...options, hasDp: false });
     const killed = await cut(stage, conditions, { word: "killed", ref: "scenario/killed@1" });
     const random = new Random(SEED);
@@ -87,19 +86,10 @@ async function cut(
   return [
     atMost(`${word}: fetched twice ÷ package`, REFETCH_MAX, twice),
     atMost(`${word}: files with bad bytes`, 0, await badFiles(stage, ref, path)),
-    ...(await reasonsOf(stage, ref)),
+    ...accountChecks(await lineAccount(stage, ref), SIZE_BYTES),
     shown(`${word}: seconds from the order to the end`, transfer.wallSeconds),
     shown(`${word}: seconds that raw TCP needs`, bestSeconds(SIZE_BYTES, wan) * raw.time),
   ];
-}
-
-/** The coordinator's own account of what it sent, but for the first copies. */
-async function reasonsOf(stage: Stage, ref: string): Promise<readonly Check[]> {
-  const { sites } = parseTraffic(await stage.fleet.json(["traffic"]));
-  const site = sites.find((each) => `${each.package}@${each.version}` === ref);
-  return WAN_REASONS.filter((reason) => reason !== "lease").map((reason) =>
-    shown(`  of these ${reason} ÷ package`, (site?.wan[reason] ?? Number.NaN) / SIZE_BYTES),
-  );
 }
 
 /** One agent is killed and starts again: all at once would measure the two cores that they share. */

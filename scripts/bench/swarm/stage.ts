@@ -1,5 +1,6 @@
 /** Branchline in the lab: offices, nodes, DPs, and measured transfers of packages made of noise. */
 import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
 import { Type } from "typebox";
 import { parserOf } from "../../../protocol/json.ts";
 import type { StatusJob } from "../../../protocol/operator-api.ts";
@@ -11,7 +12,9 @@ import { cpuSecondsOf, wanDown } from "./course.ts";
 import { strikeAll, type Fault } from "./faults.ts";
 
 /** Nodes check in every five minutes elsewhere: more often, their check-ins are what fills a slow line. */
-const CHECK_IN = "20s";
+const CHECK_IN_SEC = 30;
+/** Check-ins come a little early or late. */
+const CHECK_IN_SPREAD = 1.3;
 const LIMIT_MS = 600_000;
 /** Every look at the status costs CPU that the nodes need. */
 const LOOK_MS = 2000;
@@ -43,10 +46,12 @@ export interface Order {
 
 export interface Transfer {
   /**
-   * From the first node of an office that acted on the order to the last of it that held everything, in the
-   * slowest office: offices hear of an order at check-ins of their own.
+   * From the first lease of an office, which the DP or the first node that acted on the order asks for at
+   * once, to the last node that held everything, in the slowest office (distribution 6).
    */
   readonly seconds: number;
+  /** From the first agent that acted to the DP that did, in the slowest office. */
+  readonly newsSeconds: number;
   /** From the order on, as coarse as the looks at the status: for runs whose nodes start again. */
   readonly wallSeconds: number;
   /** Like `seconds`, for each that was waited for, in rising order. */
@@ -118,7 +123,7 @@ export class Stage implements AsyncDisposable {
       site: officeOf(site),
       listen: `${this.lab.address(site, host)}:${NODE_PORT}`,
       prefix: this.lab.host(site, host),
-      checkIn: this.#options.checkIn ?? CHECK_IN,
+      checkIn: this.#options.checkIn ?? `${CHECK_IN_SEC}s`,
     });
   }
 
@@ -155,7 +160,7 @@ export class Stage implements AsyncDisposable {
       const after = await this.#counters();
       const hosts = [...this.agents, ...this.dps];
       return {
-        ...timesOf(done),
+        ...timesOf(done, await this.#dpBegins(order)),
         wallSeconds: (performance.now() - begin) / 1000,
         coreShare,
         jobs: done.map(({ job }) => job),
@@ -190,9 +195,15 @@ export class Stage implements AsyncDisposable {
     const names = [...this.agents, ...this.dps];
     for (const name of names) await this.startHost(name);
     await this.fleet.joined(names, LIMIT_MS);
+    await this.#enableDps();
+    // Whoever joined first hears who else is there at its next check-in: no part of a later transfer.
+    if (this.#options.checkIn === undefined) await pause(CHECK_IN_SEC * CHECK_IN_SPREAD * 1000);
+  }
+
+  async #enableDps(): Promise<void> {
     if (this.dps.length === 0) return;
     for (const dp of this.dps) await this.fleet.command(["dp", "enable", dp]);
-    await until("the agents use their DP", 60_000, async () => {
+    await until("the agents use their DP", LIMIT_MS, async () => {
       const { endpoints } = await this.fleet.status();
       const isUsed = endpoints.every(({ name, dp }) => !this.agents.includes(name) || dp !== null);
       return isUsed ? true : undefined;
@@ -210,6 +221,16 @@ export class Stage implements AsyncDisposable {
     const isDone =
       found.length === order.names.length && found.every(({ job }) => job.state === "succeeded");
     return isDone ? found : undefined;
+  }
+
+  async #dpBegins({ ref }: Order): Promise<ReadonlyMap<number, number>> {
+    const { endpoints } = await this.fleet.status();
+    const begins = endpoints
+      .filter(({ name }) => this.dps.includes(name))
+      .flatMap(({ name, jobs }) => jobs.map((job) => [placeOf(name).site, job] as const))
+      .filter(([, job]) => `${job.package}@${job.version}` === ref)
+      .map(([site, job]) => [site, stepAt(job, "manifestVerified")] as const);
+    return new Map(begins.filter(([, begin]) => Number.isFinite(begin)));
   }
 
   async #counters() {
@@ -241,24 +262,34 @@ export function placeOf(name: string): { readonly site: number; readonly host: n
   return { site: Number(found[1]), host: Number(found[2]) };
 }
 
-function timesOf(
-  done: readonly JobOf[],
-): Pick<Transfer, "seconds" | "endSeconds" | "endOf" | "ownSeconds"> {
-  const spans = done.map(({ name, job: { trace } }) => {
-    const at = (wanted: string): number =>
-      Date.parse(trace.find(({ step }) => step === wanted)?.at ?? "") / 1000;
-    return { name, begin: at("manifestVerified"), end: at("contentFetched") };
+type Times = Pick<Transfer, "seconds" | "newsSeconds" | "endSeconds" | "endOf" | "ownSeconds">;
+
+/** `dpBegins`: when the DP of each office that has one acted on the order. */
+function timesOf(done: readonly JobOf[], dpBegins: ReadonlyMap<number, number>): Times {
+  const spans = done.map(({ name, job }) => {
+    return { name, begin: stepAt(job, "manifestVerified"), end: stepAt(job, "contentFetched") };
   });
   const offices = Map.groupBy(spans, ({ name }) => placeOf(name).site);
   const endOf = new Map(
-    [...offices.values()].flatMap((office) => {
-      const begin = Math.min(...office.map((span) => span.begin));
+    [...offices].flatMap(([site, office]) => {
+      const begin = dpBegins.get(site) ?? firstOf(office);
       return office.map(({ name, end }) => [name, end - begin] as const);
     }),
   );
+  const newsOf = ([site, office]: readonly [number, readonly { begin: number }[]]): number =>
+    Math.max(0, (dpBegins.get(site) ?? 0) - firstOf(office));
   const endSeconds = rising([...endOf.values()]);
   const ownSeconds = rising(spans.map((span) => span.end - span.begin));
-  return { seconds: endSeconds.at(-1) ?? Number.NaN, endSeconds, endOf, ownSeconds };
+  const newsSeconds = Math.max(...[...offices].map(newsOf));
+  return { seconds: endSeconds.at(-1) ?? Number.NaN, newsSeconds, endSeconds, endOf, ownSeconds };
+}
+
+function firstOf(spans: readonly { readonly begin: number }[]): number {
+  return Math.min(...spans.map(({ begin }) => begin));
+}
+
+function stepAt({ trace }: StatusJob, wanted: string): number {
+  return Date.parse(trace.find(({ step }) => step === wanted)?.at ?? "") / 1000;
 }
 
 function rising(values: readonly number[]): readonly number[] {

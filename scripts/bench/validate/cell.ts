@@ -10,6 +10,9 @@ export const KILL_AT_SHARE = 0.5;
 /** Nodes check in by themselves so often; the first that knows the package tells the others by its JOIN. */
 export const CHECK_IN_SEC = 5;
 
+/** Of the draws that chance is measured by. */
+const USUAL_SHARE = 0.95;
+
 export interface Cell {
   /** Agents; a DP is a host of its own. */
   readonly hosts: number;
@@ -46,6 +49,22 @@ export function distributionDistance(one: readonly number[], other: readonly num
     Math.abs(shareBelow(one, limit) - shareBelow(other, limit)),
   );
   return Math.max(0, ...distances);
+}
+
+/**
+ * How far a draw of `drawCount` runs lies from all runs in 19 of 20 cases: what one run's agents send adds up
+ * to the same, so that the usual tables, which are for independent values, do not hold.
+ */
+export function chanceDistance(runs: readonly (readonly number[])[], drawCount: number): number {
+  const all = runs.flat();
+  const drawStarts = Array.from(
+    { length: Math.floor(runs.length / drawCount) },
+    (_none, at) => at * drawCount,
+  );
+  const distances = drawStarts
+    .map((start) => distributionDistance(runs.slice(start, start + drawCount).flat(), all))
+    .toSorted((one, other) => one - other);
+  return distances[Math.floor(USUAL_SHARE * distances.length)] ?? 1;
 }
 
 function shareBelow(values: readonly number[], limit: number): number {

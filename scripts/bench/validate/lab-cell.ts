@@ -18,12 +18,14 @@ const REF = "bench/noise@1";
 export interface LabRun extends CellRun {
   /** The busiest core's share of busy time. */
   readonly coreShare: number;
+  /** Of `wan`, what the origin's own books do not know as package content: all the messages. */
+  readonly messages: number;
 }
 
 export async function runInLab(cell: Cell, raw: Figures): Promise<LabRun> {
   const { hosts, hasDp, sizeBytes, fault } = cell;
-  const wan = `${cell.wanMbitPerSec}mbit`;
-  const options = { sites: 1, agents: hosts, wan, lan: `${LAN_MBIT_PER_SEC}mbit` };
+  const line = `${cell.wanMbitPerSec}mbit`;
+  const options = { sites: 1, agents: hosts, wan: line, lan: `${LAN_MBIT_PER_SEC}mbit` };
   await using stage = await Stage.open({ ...options, hasDp, checkIn: `${CHECK_IN_SEC}s` });
   const struck = stage.agents.slice(0, struckCount(cell));
   const rest = stage.agents.slice(struck.length);
@@ -33,9 +35,13 @@ export async function runInLab(cell: Cell, raw: Figures): Promise<LabRun> {
   const names = fault === "kill" ? rest : stage.agents;
   const order = { ref: REF, sizeBytes, target: "all", names, faults };
   const { seconds, wanBytes, uploads, coreShare } = await stage.transfer(order);
+  const wan = (wanBytes[0] ?? Number.NaN) / sizeBytes / raw.wan;
+  const { sites } = await stage.fleet.status();
+  const originBytes = sites.reduce((sum, site) => sum + site.originBytes, 0);
   return {
-    time: seconds / bestSeconds(sizeBytes, wan) / raw.time,
-    wan: (wanBytes[0] ?? Number.NaN) / sizeBytes / raw.wan,
+    time: seconds / bestSeconds(sizeBytes, line) / raw.time,
+    wan,
+    messages: wan - originBytes / sizeBytes,
     uploads: inUnitsOfAverage(names.map((name) => uploads.get(name) ?? 0)),
     coreShare,
   };

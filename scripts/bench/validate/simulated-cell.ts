@@ -4,7 +4,8 @@ import { castSite, payloadBytesPerMs } from "../../simulate/casting.ts";
 import { packageShape } from "../../simulate/package-shape.ts";
 import { parseScenario, type Scenario } from "../../simulate/scenario.ts";
 import { outcomeOf } from "../../simulate/site-outcome.ts";
-import { SiteSimulation, type Incident, type SiteCourse } from "../../simulate/site-simulation.ts";
+import type { Incident, SiteCourse } from "../../simulate/site-course.ts";
+import { SiteSimulation } from "../../simulate/site-simulation.ts";
 import type { Figures } from "../swarm/course.ts";
 import {
   CHECK_IN_SEC,
