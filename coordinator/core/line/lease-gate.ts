@@ -285,5 +285,8 @@ function mayForce(
   const markedMs = isServed
     ? (gate.servedMs.get(index) ?? 0)
     : (gate.leases.get(index)?.grantedMs ?? firstMs);
-  return nowMs - markedMs >= unreachableAfterMs(gate, settings);
+  // What is still on its way to it, it does not ask for.
+  const isOwn = sentTo === endpoint;
+  const patienceMs = isOwn ? settings.unreachableAfterMs : unreachableAfterMs(gate, settings);
+  return nowMs - markedMs >= patienceMs;
 }
