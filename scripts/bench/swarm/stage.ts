@@ -16,6 +16,8 @@ const CHECK_IN_SEC = 30;
 /** Check-ins come a little early or late. */
 const CHECK_IN_SPREAD = 1.3;
 const LIMIT_MS = 600_000;
+/** Agents that have run for days have read and compiled what a deployment needs: a small package before. */
+const FIRST_PACKAGE = { ref: "stage/first@1", sizeBytes: 1_000_000 };
 /** Every look at the status costs CPU that the nodes need. */
 const LOOK_MS = 2000;
 const NODE_PORT = 4001;
@@ -32,6 +34,8 @@ export interface StageOptions extends Omit<LabOptions, "hosts"> {
   readonly checkIn?: string;
   /** Packages give way to other traffic on the lines. */
   readonly isBackground?: boolean;
+  /** Nothing was ever deployed to these nodes: what they measure first is the start of their programs, too. */
+  readonly isFresh?: boolean;
 }
 
 export interface Order {
@@ -152,7 +156,7 @@ export class Stage implements AsyncDisposable {
     await this.fleet.command(["deploy", order.ref, "--to", order.target]);
     const begin = performance.now();
     const striking = strikeAll(order.faults ?? [], this, progress, over.signal);
-    const isDone = async () => this.#doneJobs(order);
+    const isDone = async () => this.#doneJobs(order.ref, order.names);
     try {
       const { value: done, coreShare } = await withCoreShare(async () =>
         until(`${order.ref} everywhere`, LIMIT_MS, isDone, LOOK_MS),
@@ -196,8 +200,19 @@ export class Stage implements AsyncDisposable {
     for (const name of names) await this.startHost(name);
     await this.fleet.joined(names, LIMIT_MS);
     await this.#enableDps();
+    if (this.#options.isFresh !== true) await this.#deployFirst();
     // Whoever joined first hears who else is there at its next check-in: no part of a later transfer.
     if (this.#options.checkIn === undefined) await pause(CHECK_IN_SEC * CHECK_IN_SPREAD * 1000);
+  }
+
+  async #deployFirst(): Promise<void> {
+    const { ref, sizeBytes } = FIRST_PACKAGE;
+    await this.publish(ref, sizeBytes);
+    // Whoever is started on a spare host later is not to fetch it, too.
+    const { spares = 0 } = this.#options;
+    const targets = spares === 0 ? ["all"] : this.agents.map((name) => `endpoint:${name}`);
+    for (const target of targets) await this.fleet.command(["deploy", ref, "--to", target]);
+    await until(ref, LIMIT_MS, async () => this.#doneJobs(ref, this.agents), LOOK_MS);
   }
 
   async #enableDps(): Promise<void> {
@@ -210,16 +225,16 @@ export class Stage implements AsyncDisposable {
     });
   }
 
-  async #doneJobs(order: Order): Promise<readonly JobOf[] | undefined> {
+  async #doneJobs(ref: string, names: readonly string[]): Promise<readonly JobOf[] | undefined> {
     const { endpoints } = await this.fleet.status();
     const found = endpoints
-      .filter(({ name }) => order.names.includes(name))
+      .filter(({ name }) => names.includes(name))
       .flatMap(({ name, jobs }) => jobs.map((job) => ({ name, job })))
-      .filter(({ job }) => `${job.package}@${job.version}` === order.ref);
+      .filter(({ job }) => `${job.package}@${job.version}` === ref);
     const failed = found.find(({ job }) => job.state === "failed");
-    if (failed !== undefined) throw new Error(`${order.ref} failed: ${JSON.stringify(failed)}`);
+    if (failed !== undefined) throw new Error(`${ref} failed: ${JSON.stringify(failed)}`);
     const isDone =
-      found.length === order.names.length && found.every(({ job }) => job.state === "succeeded");
+      found.length === names.length && found.every(({ job }) => job.state === "succeeded");
     return isDone ? found : undefined;
   }
 
