@@ -16,6 +16,8 @@ const CHECK_IN_SEC = 30;
 /** Check-ins come a little early or late. */
 const CHECK_IN_SPREAD = 1.3;
 const LIMIT_MS = 600_000;
+/** What nodes say after a deployment is no part of the next. */
+const REST_MS = 20_000;
 /** Agents that have run for days have read and compiled what a deployment needs: a small package before. */
 const FIRST_PACKAGE = { ref: "stage/first@1", sizeBytes: 1_000_000 };
 /** Every look at the status costs CPU that the nodes need. */
@@ -202,7 +204,7 @@ export class Stage implements AsyncDisposable {
     await this.#enableDps();
     if (this.#options.isFresh !== true) await this.#deployFirst();
     // Whoever joined first hears who else is there at its next check-in: no part of a later transfer.
-    if (this.#options.checkIn === undefined) await pause(CHECK_IN_SEC * CHECK_IN_SPREAD * 1000);
+    else await pause(CHECK_IN_SEC * CHECK_IN_SPREAD * 1000);
   }
 
   async #deployFirst(): Promise<void> {
@@ -213,6 +215,7 @@ export class Stage implements AsyncDisposable {
     const targets = spares === 0 ? ["all"] : this.agents.map((name) => `endpoint:${name}`);
     for (const target of targets) await this.fleet.command(["deploy", ref, "--to", target]);
     await until(ref, LIMIT_MS, async () => this.#doneJobs(ref, this.agents), LOOK_MS);
+    await pause(REST_MS);
   }
 
   async #enableDps(): Promise<void> {

@@ -34,17 +34,22 @@ export async function runInLab(cell: Cell, raw: Figures): Promise<LabRun> {
   const faults: readonly Fault[] = fault === "kill" ? [killing(KILL_AT_SHARE, () => struck)] : [];
   const names = fault === "kill" ? rest : stage.agents;
   const order = { ref: REF, sizeBytes, target: "all", names, faults };
+  const before = await originBytes(stage);
   const { seconds, wanBytes, uploads, coreShare } = await stage.transfer(order);
   const wan = (wanBytes[0] ?? Number.NaN) / sizeBytes / raw.wan;
-  const { sites } = await stage.fleet.status();
-  const originBytes = sites.reduce((sum, site) => sum + site.originBytes, 0);
+  const content = (await originBytes(stage)) - before;
   return {
     time: seconds / bestSeconds(sizeBytes, line) / raw.time,
     wan,
-    messages: wan - originBytes / sizeBytes,
+    messages: wan - content / sizeBytes,
     uploads: inUnitsOfAverage(names.map((name) => uploads.get(name) ?? 0)),
     coreShare,
   };
+}
+
+async function originBytes({ fleet }: Stage): Promise<number> {
+  const { sites } = await fleet.status();
+  return sites.reduce((sum, site) => sum + site.originBytes, 0);
 }
 
 async function slowDown(stage: Stage, names: readonly string[]): Promise<void> {
