@@ -8,6 +8,7 @@ import { DeployError } from "../protocol/errors.ts";
 import type { NodeSettings } from "./config.ts";
 import { CacheKeeper } from "./content/cache-keeper.ts";
 import { FolderFragmentStore } from "./content/fragment-store.ts";
+import { HalfMade } from "./content/half-made.ts";
 import type { Journal } from "./content/journal.ts";
 import { ManifestSource, type FetchManifest } from "./content/manifest-source.ts";
 import type { Refusal, Swarm } from "./content/ports.ts";
@@ -29,6 +30,7 @@ export interface ContentRoom {
   readonly store: FolderFragmentStore;
   readonly manifests: ManifestSource;
   readonly cache: CacheKeeper;
+  readonly halfMade: HalfMade;
   /** What leaves the store is told from now on. */
   readonly tellLosses: (swarm: Pick<Swarm, "evicted">) => void;
 }
@@ -52,9 +54,11 @@ export async function openContent(
     }),
   );
   const manifests = await ManifestSource.open(join(dataDir, "manifests"), parts.fetchManifest, now);
+  const halfMade = stack.use(await HalfMade.open(join(dataDir, "assemblies"), log));
   const cache = new CacheKeeper({
     store,
     manifests,
+    halfMade,
     folder,
     settings: settings.cache,
     wants: () => cacheWants(trust.instructions(), journal.state),
@@ -66,6 +70,7 @@ export async function openContent(
     store,
     manifests,
     cache,
+    halfMade,
     tellLosses: (swarm) => {
       circle.swarm = swarm;
     },

@@ -3,21 +3,24 @@
  * manifest says. A crash at any point leaves the attempt open in the journal for the next start.
  */
 import { mkdir, rm } from "node:fs/promises";
-import { join } from "node:path";
-import { Bitmap } from "../../protocol/bitmap.ts";
+import { join, resolve } from "node:path";
+import type { Bitmap } from "../../protocol/bitmap.ts";
 import { DeployError } from "../../protocol/errors.ts";
 import type { FragmentEntry } from "../../protocol/fragment-index.ts";
-import { packageRefText } from "../../protocol/ids.ts";
+import { packageRefText, type Digest } from "../../protocol/ids.ts";
 import { COMMAND_OUTPUT_MAX_BYTES } from "../../protocol/limits.ts";
 import type { Content, Manifest } from "../../protocol/manifest.ts";
 import type { ExecuteAction, LaunchAction } from "../../protocol/package-action.ts";
 import type { TraceStep } from "../../protocol/report.ts";
-import { swarmSections } from "../../protocol/swarm-order.ts";
 import { assemble, type LocalContent } from "../content/assemble.ts";
-import { readContentIndex, type ContentIndex } from "../content/content-index.ts";
+import type { Swap } from "../content/assembly-marks.ts";
+import { BEGINNING, bytesLeft } from "../content/assembly-point.ts";
+import { readContentIndex } from "../content/content-index.ts";
+import type { AssemblyPlace, HalfMade } from "../content/half-made.ts";
 import type { Assembly, FragmentStore } from "../content/ports.ts";
 import { resultOfError, resultOfRun, type ActionResult } from "./command-result.ts";
 import { executeCommand } from "./execute.ts";
+import { wantedOf } from "./fetch-content.ts";
 import { launchCommand } from "./launch.ts";
 import type { OperationWork } from "./operation.ts";
 import { attachRun, isClaimed, startRun } from "./process-runner.ts";
@@ -35,12 +38,15 @@ export interface TraceEntry {
 
 export interface AttemptSettings {
   readonly manifest: Manifest;
+  readonly manifestDigest: Digest;
   /** What is run: the package's action, or another command of its rules. */
   readonly work: OperationWork;
   /** Name of the attempt's folders, unique. */
   readonly run: string;
   readonly dataDir: string;
   readonly store: FragmentStore;
+  /** Files of this content that an earlier try has left half made. */
+  readonly halfMade: HalfMade;
   /** Variables that every command gets, such as PATH. */
   readonly environment: Readonly<Record<string, string>>;
   /** Steps so far; `onStep` adds to it. */
@@ -51,8 +57,8 @@ export interface AttemptSettings {
    * `wanted` says so, by swarm index, only that.
    */
   readonly refetch: (signal: AbortSignal, isPlain: boolean, wanted?: Bitmap) => Promise<void>;
-  /** Space for the files of the content, and whether they take the place of its fragments. */
-  readonly roomFor: (content: Content, isFinal: boolean) => Promise<Assembly>;
+  /** Space for what is left to write, and whether the files take the place of their fragments. */
+  readonly roomFor: (content: Content, isFinal: boolean, leftBytes: number) => Promise<Assembly>;
   /** What the files are put together from, besides fragments. */
   readonly local: () => LocalContent | undefined;
   /** The content is in this folder now, or was put together elsewhere. */
@@ -73,6 +79,8 @@ export async function performAttempt(settings: AttemptSettings): Promise<ActionR
     const result = resultOfError(error);
     settings.onAgentError(error, result.reason);
     return result;
+  } finally {
+    settings.halfMade.ended(settings.manifestDigest);
   }
 }
 
@@ -110,14 +118,17 @@ export async function clearAttempt(dataDir: string, run: string): Promise<void> 
 async function performed(settings: AttemptSettings): Promise<ActionResult> {
   const { action } = settings.work;
   if (action.kind !== "store") return runCommand(settings, action);
+  const { manifestDigest: manifest, halfMade } = settings;
   const target = await storeContent({
     path: action.path,
     dataDir: settings.dataDir,
-    assembleInto: async (folder) => assembled(settings, folder, true),
+    assembleInto: async (folder, into) =>
+      assembled(settings, { manifest, folder, target: into }, true),
     onAssembled: () => {
       settings.onStep("contentVerified");
       settings.onStep("actionStarted", "store");
     },
+    onSwap: async (folder, swap) => halfMade.swapping(folder, swap),
   });
   await settings.remember(target);
   return { outcome: "success" };
@@ -130,12 +141,13 @@ async function runCommand(
   const folder = workFolder(settings.dataDir, settings.run);
   const exitCodes = settings.manifest.rules?.exitCodes;
   // Left by a crash before the command was started.
-  await clearAttempt(settings.dataDir, settings.run);
+  await rm(runFolder(settings.dataDir, settings.run), { recursive: true, force: true });
   await mkdir(join(settings.dataDir, "tmp"), { recursive: true, mode: 0o700 });
   if (!settings.work.needsContent && action.kind === "execute") {
+    await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { mode: 0o700 });
   } else {
-    await assembled(settings, folder, false);
+    await assembled(settings, { manifest: settings.manifestDigest, folder }, false);
     await settings.remember(undefined);
   }
   settings.onStep("contentVerified");
@@ -175,41 +187,83 @@ function commandEnvironment(settings: AttemptSettings, folder: string): Record<s
   };
 }
 
+/** Where an earlier try has done everything up to the swap, and that too, nothing is left to do. */
 async function assembled(
   settings: AttemptSettings,
-  folder: string,
+  place: AssemblyPlace,
   isDurable: boolean,
-): Promise<void> {
-  const content = requiredContent(settings.manifest);
+): Promise<Swap | undefined> {
   for (let tries = 0; ; tries++) {
-    try {
-      const index = await readContentIndex(settings.manifest, content, settings.store);
-      const { signal } = settings;
-      const room = await settings.roomFor(content, isDurable);
-      const local = settings.local();
-      const sources = local === undefined ? {} : { local };
-      const bringBack = async (lost: FragmentEntry): Promise<void> =>
-        settings.refetch(signal, true, wantedAgain(index, lost));
-      await assemble(index, { folder, signal, isDurable, bringBack, ...room, ...sources });
-      return;
-    } catch (error) {
-      await rm(folder, { recursive: true, force: true });
-      const code = error instanceof DeployError ? error.code : undefined;
-      const isLost = code === "FRAGMENT_MISSING" || code === "LOCAL_SOURCE_CHANGED";
-      if (!isLost || tries >= REFETCH_LIMIT) throw error;
-      await settings.refetch(settings.signal, code === "LOCAL_SOURCE_CHANGED");
-    }
+    const end = await tried(settings, place, isDurable);
+    if (end.kind === "done") return end.swap;
+    const { error } = end;
+    const code = error instanceof DeployError ? error.code : undefined;
+    const isLost = code === "FRAGMENT_MISSING" || code === "LOCAL_SOURCE_CHANGED";
+    if (!isLost || tries >= REFETCH_LIMIT) throw error;
+    await settings.refetch(settings.signal, code === "LOCAL_SOURCE_CHANGED");
   }
 }
 
-// What was consumed lies in the files: asking for all that the store lacks would fetch it again. Pages tell
-// the exchange the digests, so they come along; those that are here cost nothing.
-function wantedAgain(index: ContentIndex, lost: FragmentEntry): Bitmap {
-  const [main, ...deltas] = swarmSections(index.content);
-  const wanted = new Bitmap((deltas.at(-1) ?? main).endIndex);
-  for (let at = main.startIndex; at < main.fragmentIndex; at++) wanted.add(at);
-  wanted.add(main.fragmentIndex + index.fragments.indexOf(lost));
-  return wanted;
+type Tried =
+  | { readonly kind: "done"; readonly swap: Swap | undefined }
+  | { readonly kind: "failed"; readonly error: unknown };
+
+async function tried(
+  settings: AttemptSettings,
+  place: AssemblyPlace,
+  isDurable: boolean,
+): Promise<Tried> {
+  const { halfMade } = settings;
+  try {
+    return { kind: "done", swap: await assembledOnce(settings, place, isDurable) };
+  } catch (error) {
+    if (!isWorthKeeping(settings, place, error)) {
+      await halfMade.clear(place.folder, resultOfError(error).reason);
+    }
+    halfMade.ended(place.manifest);
+    return { kind: "failed", error };
+  }
+}
+
+// Marked files are all that is left of the fragments that they are made of.
+function isWorthKeeping(
+  { halfMade, signal }: AttemptSettings,
+  { folder }: AssemblyPlace,
+  error: unknown,
+): boolean {
+  const isGood = error instanceof DeployError && error.code !== "CONTENT_INVALID";
+  return halfMade.holds(folder) && (isGood || signal.aborted);
+}
+
+async function assembledOnce(
+  settings: AttemptSettings,
+  place: AssemblyPlace,
+  isDurable: boolean,
+): Promise<Swap | undefined> {
+  const { manifest, store, signal, halfMade } = settings;
+  const { folder } = place;
+  const content = requiredContent(manifest);
+  const index = await readContentIndex(manifest, content, store);
+  const found = await halfMade.resumed(place, index);
+  if (found.kind === "swapped") return found.swap;
+  const left =
+    found.kind === "half" ? bytesLeft(index, found.tree.point) : bytesLeft(index, BEGINNING);
+  const room = await settings.roomFor(content, isDurable, left.fileBytes);
+  const local = settings.local();
+  const bringBack = async (lost: FragmentEntry): Promise<void> =>
+    settings.refetch(signal, true, wantedOf(content, [index.fragments.indexOf(lost)]));
+  await assemble(index, {
+    ...room,
+    folder,
+    signal,
+    isDurable,
+    bringBack,
+    ...(local === undefined ? {} : { local }),
+    ...(found.kind === "half" ? { from: found.tree } : {}),
+    // What was begun with marks ends with them, also where the rest is consumed no more.
+    ...(room.isConsuming || found.kind === "half" ? { marks: halfMade.marks(place) } : {}),
+  });
+  return undefined;
 }
 
 function requiredContent(manifest: Manifest): Content {
@@ -221,7 +275,7 @@ function requiredContent(manifest: Manifest): Content {
 }
 
 function workFolder(dataDir: string, run: string): string {
-  return join(dataDir, "tmp", run);
+  return join(resolve(dataDir), "tmp", run);
 }
 
 function runFolder(dataDir: string, run: string): string {

@@ -7,7 +7,7 @@ import { packageRefText } from "../../protocol/ids.ts";
 import type { JobReport } from "../../protocol/report.ts";
 import { wishKey } from "../core/attempts.ts";
 import type { ActionEntry, JournalRecord, OpenAttempt } from "../core/journal-state.ts";
-import { endStateOf } from "../core/outcome.ts";
+import { endStateOf, isSuccess } from "../core/outcome.ts";
 import { mergedNeed, partingOf, powerNeedOf, type PowerNeed } from "../core/power.ts";
 import type { VerifiedInstruction } from "../trust/verified-instruction.ts";
 import { clearAttempt, performAttempt, type AttemptSettings } from "./attempt.ts";
@@ -54,6 +54,9 @@ export async function executeJob(
   const report = jobReport(facts, state, parts.outbox.nextOrder(), parts.now(), result);
   const end = await postEnd(parts, open, report);
   await clearAttempt(parts.dataDir, open.run);
+  // The next try of a store goes on with what this one has made.
+  const isOver = open.actionKind !== "store" || isSuccess(result.outcome);
+  if (isOver) await parts.halfMade.forget(open.manifestDigest);
   return end;
 }
 
@@ -187,15 +190,16 @@ async function attempted(
   run: string,
   signal: AbortSignal,
 ): Promise<ActionResult> {
-  const { dataDir, store, environment, onAgentError } = parts;
+  const { dataDir, store, halfMade, environment, onAgentError } = parts;
+  const { manifestDigest } = instruction;
   const { manifest } = job;
   try {
     const work = workOf(manifest, instruction.instruction.operation);
     if (work === undefined) return { outcome: "success", reason: "it has nothing to launch" };
-    const roomFor: AttemptSettings["roomFor"] = async (content, isFinal) =>
-      parts.cache.roomFor(content, instruction.manifestDigest, isFinal);
-    const rest = { dataDir, store, environment, onAgentError, run, work, signal };
-    const settings = { ...job, ...rest, roomFor };
+    const roomFor: AttemptSettings["roomFor"] = async (content, isFinal, leftBytes) =>
+      parts.cache.roomFor(content, manifestDigest, { isFinal, leftBytes });
+    const rest = { dataDir, store, halfMade, environment, onAgentError, run, work, signal };
+    const settings = { ...job, ...rest, manifestDigest, roomFor };
     const result = await performAttempt(settings);
     // What takes effect with the restart is looked at after it, by the next run.
     if (result.outcome !== "success") return result;

@@ -1,10 +1,16 @@
 /**
- * Brings the content of one package to this node: all of it where nothing older is known, else the pages
- * first and then only what the files that are here do not give.
+ * Brings the content of one package to this node: all of it where nothing of it or older is known, else the
+ * pages first and then only what neither the files that are here nor half-made ones give.
  */
+import { Bitmap } from "../../protocol/bitmap.ts";
 import type { SourceBytes } from "../../protocol/check-in.ts";
 import { DeployError } from "../../protocol/errors.ts";
+import type { Content } from "../../protocol/manifest.ts";
+import { swarmSections } from "../../protocol/swarm-order.ts";
 import type { LocalContent } from "../content/assemble.ts";
+import { fragmentsLeft, type AssemblyPoint } from "../content/assembly-point.ts";
+import { readContentIndex, type ContentIndex } from "../content/content-index.ts";
+import type { HalfMade } from "../content/half-made.ts";
 import type { Exchange, FetchProgress, FragmentStore, SwarmItem } from "../content/ports.ts";
 import type { LocalPackages } from "../content/local-packages.ts";
 import { SourcePlan, type FetchPlan } from "../content/source-plan.ts";
@@ -14,6 +20,7 @@ export interface ContentParts {
   readonly isNearby: Exchange["isNearby"];
   readonly store: FragmentStore;
   readonly packages: LocalPackages;
+  readonly halfMade: Pick<HalfMade, "has" | "reached">;
   readonly freeMemoryBytes: () => number;
 }
 
@@ -35,30 +42,74 @@ export async function fetchContent(
 ): Promise<LocalContent | undefined> {
   const { store, packages, freeMemoryBytes } = parts;
   const { item, signal, onProgress } = order;
+  const { content } = item.manifest;
   const isNearby = (index: number): boolean => parts.isNearby(item, index);
   const ports = { packages, store, isNearby, freeMemoryBytes };
   const sources = order.isPlain ? undefined : SourcePlan.of(item, ports);
-  if (sources === undefined) {
+  if (content === undefined || (sources === undefined && !isHalfMade(parts, order))) {
     onProgress((await parts.fetch(item, signal, ({ bytes }) => onProgress(bytes))).bytes);
     return undefined;
   }
   const told = tally(order);
-  told(await parts.fetch({ ...item, wanted: sources.pages }, signal, told), "pages");
-  const plan = await planned(sources, order);
-  const { wanted, welcome } = plan;
+  const pages = sources?.pages ?? wantedOf(content, []);
+  told(await parts.fetch({ ...item, wanted: pages }, signal, told), "pages");
+  const { wanted, welcome, local } = await planned(parts, order, content, sources);
   const narrowed = { ...item, wanted, ...(welcome === undefined ? {} : { welcome }) };
   told(await parts.fetch(narrowed, signal, told), "all");
-  return plan.local;
+  return local;
 }
 
-async function planned(sources: SourcePlan, order: ContentOrder): Promise<FetchPlan> {
+/** The pages of a content, and so many of its fragments. */
+export function wantedOf(content: Content, fragments: Iterable<number>): Bitmap {
+  const [main, ...deltas] = swarmSections(content);
+  const wanted = new Bitmap((deltas.at(-1) ?? main).endIndex);
+  for (let at = main.startIndex; at < main.fragmentIndex; at++) wanted.add(at);
+  for (const at of fragments) wanted.add(main.fragmentIndex + at);
+  return wanted;
+}
+
+// A replica is fragments, not files; and whoever names what he wants knows of the files.
+function isHalfMade({ halfMade }: ContentParts, { item, isReplica }: ContentOrder): boolean {
+  return !isReplica && item.wanted === undefined && halfMade.has(item.manifestDigest);
+}
+
+async function planned(
+  parts: ContentParts,
+  order: ContentOrder,
+  content: Content,
+  sources: SourcePlan | undefined,
+): Promise<FetchPlan> {
+  const everything = sources?.everything ?? wantedOf(content, allOf(content));
   try {
-    return order.isReplica ? await sources.replicate() : await sources.perform(order.signal);
+    if (sources !== undefined && order.isReplica) return await sources.replicate();
+    const made = isHalfMade(parts, order) ? await reached(parts, order, content) : undefined;
+    if (sources !== undefined) return await sources.perform(order.signal, made?.point);
+    if (made === undefined) return { wanted: everything };
+    return { wanted: wantedOf(content, fragmentsLeft(made.index, made.point)) };
   } catch (error) {
     // Pages that contradict each other fail the attempt, with its limit, and not the preparation.
-    if (error instanceof DeployError) return { wanted: sources.everything };
+    if (error instanceof DeployError) return { wanted: everything };
     throw error;
   }
+}
+
+interface Made {
+  readonly index: ContentIndex;
+  readonly point: AssemblyPoint;
+}
+
+async function reached(
+  { halfMade, store }: ContentParts,
+  { item }: ContentOrder,
+  content: Content,
+): Promise<Made | undefined> {
+  const index = await readContentIndex(item.manifest, content, store);
+  const point = await halfMade.reached(item.manifestDigest, index);
+  return point === undefined ? undefined : { index, point };
+}
+
+function* allOf({ fragmentCount }: Content): Generator<number> {
+  for (let at = 0; at < fragmentCount; at++) yield at;
 }
 
 /** Adds fetches up; at the end, what was not fetched of the package counts as local. */

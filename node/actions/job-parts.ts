@@ -4,6 +4,7 @@
 import type { EndpointId, SiteName } from "../../protocol/ids.ts";
 import type { Manifest } from "../../protocol/manifest.ts";
 import type { DetectedSoftware, JobReport, RunReport, ScanReport } from "../../protocol/report.ts";
+import type { HalfMade } from "../content/half-made.ts";
 import type { Journal } from "../content/journal.ts";
 import type { LocalPackages } from "../content/local-packages.ts";
 import type { ContentCache, Exchange, FragmentStore, Refusal } from "../content/ports.ts";
@@ -69,6 +70,8 @@ export interface JobParts {
   readonly exchange: Exchange;
   readonly store: FragmentStore;
   readonly cache: ContentCache;
+  /** Files that earlier tries have left half made. */
+  readonly halfMade: HalfMade;
   /** Older versions on this machine. */
   readonly packages: LocalPackages;
   readonly freeMemoryBytes: () => number;

@@ -1,6 +1,6 @@
 /** What an earlier process left: an attempt whose end nobody wrote down, and requests to the system. */
 import { readdir, rm } from "node:fs/promises";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { Logger } from "pino";
 import { DeployError } from "../../protocol/errors.ts";
 import { readJson } from "../../protocol/json.ts";
@@ -22,11 +22,13 @@ export async function leftBehind(parts: JobParts, log: Logger): Promise<OpenAtte
   if (open !== undefined && !(await hasStarted(dataDir, open.run))) {
     // It never ran: its number is used again (power-cut table, "after intent, before claim").
     log.info({ job: open.job, attempt: open.attempt }, "attempt.neverStarted");
-    if (open.actionKind === "store") await clearHalfMade(parts, open, log);
+    if (parts.halfMade.has(open.manifestDigest)) {
+      log.info({ job: open.job, manifest: open.manifestDigest }, "attempt.halfMadeKept");
+    } else if (open.actionKind === "store") await clearHalfMade(parts, open, log);
     await journal.append({ type: "dropped", job: open.job, revision: open.revision });
     open = undefined;
   }
-  await clearLeftovers(dataDir, open?.run);
+  await clearLeftovers(parts, open?.run);
   return open;
 }
 
@@ -43,10 +45,11 @@ export async function resumed(
   const report = resumedReport(open.report, state, outbox.nextOrder(), now(), resumption);
   const end = await postEnd(parts, open, report);
   await clearAttempt(dataDir, open.run);
+  await parts.halfMade.forget(open.manifestDigest);
   return end;
 }
 
-// Half-made files of content that was consumed for them would leave no room to fetch it again.
+// Without a mark nothing tells how much of the files is on the disk, and they would only take up room.
 async function clearHalfMade(parts: JobParts, open: OpenAttempt, log: Logger): Promise<void> {
   try {
     const bytes = await parts.manifests.held(open.manifestDigest);
@@ -71,12 +74,19 @@ async function forgetPastBoots({ journal, machine }: JobParts, log: Logger): Pro
   }
 }
 
-// Folders of attempts that ended, or that never got as far as a command.
-async function clearLeftovers(dataDir: string, openRun: string | undefined): Promise<void> {
-  for (const kind of ["tmp", "runs"]) {
-    const folder = join(dataDir, kind);
-    for (const name of await readdir(folder)) {
-      if (name !== openRun) await rm(join(folder, name), { recursive: true, force: true });
-    }
+// Folders of attempts that ended, or that never got as far as a command: of these, marked files are kept.
+async function clearLeftovers(
+  { dataDir, halfMade }: JobParts,
+  openRun: string | undefined,
+): Promise<void> {
+  for (const name of await readdir(join(dataDir, "tmp"))) {
+    const folder = join(resolve(dataDir), "tmp", name);
+    if (name === openRun || (halfMade.holds(folder) && !(await hasStarted(dataDir, name))))
+      continue;
+    await halfMade.clear(folder, "its attempt is over");
+  }
+  for (const name of await readdir(join(dataDir, "runs"))) {
+    if (name === openRun) continue;
+    await rm(join(dataDir, "runs", name), { recursive: true, force: true });
   }
 }

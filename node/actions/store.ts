@@ -6,15 +6,21 @@ import { hash } from "node:crypto";
 import { chmod, lstat, mkdir, realpath, rename, rm } from "node:fs/promises";
 import { basename, dirname, isAbsolute, join, parse, relative, resolve } from "node:path";
 import { DeployError } from "../../protocol/errors.ts";
+import type { Swap } from "../content/assembly-marks.ts";
 import { isErrorCode, readFileIfAny, syncFolder, writeFileDurably } from "../content/write-file.ts";
 
 export interface StoreSettings {
   /** Path of the manifest. */
   readonly path: string;
   readonly dataDir: string;
-  /** Makes the given folder and all files in it, verified and durable. */
-  readonly assembleInto: (folder: string) => Promise<void>;
+  /**
+   * Makes the given folder and all files in it, verified and durable. Gives the swap of an earlier try that
+   * died behind it, where the target is what it was to be.
+   */
+  readonly assembleInto: (folder: string, target: string) => Promise<Swap | undefined>;
   readonly onAssembled: () => void;
+  /** Durable before the folder takes the place of the target. */
+  readonly onSwap: (folder: string, swap: Swap) => Promise<void>;
 }
 
 /** Runs any number of times with the same end; a crash in between leaves the old version or the new one. */
@@ -23,12 +29,14 @@ export async function storeContent(settings: StoreSettings): Promise<string> {
   const incoming = incomingOf(target);
   const previous = join(dirname(target), `.${basename(target)}.previous`);
   await recoverSwap(target, previous);
-  await rm(incoming, { recursive: true, force: true });
-  await settings.assembleInto(incoming);
+  const done = await settings.assembleInto(incoming, target);
   settings.onAssembled();
-  await chmod(incoming, 0o755);
-  const isOurs = await isStored(settings.dataDir, target);
-  await swap(incoming, target, previous);
+  const { isOurs } = done ?? { isOurs: await isStored(settings.dataDir, target) };
+  if (done === undefined) {
+    await chmod(incoming, 0o755);
+    await settings.onSwap(incoming, { target, isOurs });
+    await swap(incoming, target, previous);
+  }
   await rememberStored(settings.dataDir, target);
   // A folder that somebody else made may hold more than packages can bring back: it is kept.
   if (isOurs) await rm(previous, { recursive: true, force: true });

@@ -16,7 +16,8 @@ import { cacheLimits, isConsumed, type CacheLimits, type CacheSettings } from ".
 import type { CacheWant } from "../core/cache-wants.ts";
 import type { FolderFragmentStore } from "./fragment-store.ts";
 import type { ManifestSource } from "./manifest-source.ts";
-import type { Assembly, ContentCache, FragmentStore } from "./ports.ts";
+import type { HalfMade } from "./half-made.ts";
+import type { Assembly, AssemblyRoom, ContentCache, FragmentStore } from "./ports.ts";
 
 /** A cache over its quota is no emergency; a full disk is seen by whoever writes. */
 const REVIEW_EVERY_MS = 15_000;
@@ -26,6 +27,7 @@ const FREE_SPACE_FACTOR = 1.2;
 export interface CacheKeeperParts {
   readonly store: FolderFragmentStore;
   readonly manifests: Pick<ManifestSource, "held" | "keepOnly">;
+  readonly halfMade: Pick<HalfMade, "keepOnly">;
   readonly folder: string;
   readonly settings: CacheSettings;
   /** Of instructions that are not done, and of pins. */
@@ -72,9 +74,13 @@ export class CacheKeeper implements ContentCache {
     return review;
   }
 
-  async roomFor(content: Content, manifestDigest: Digest, isFinal: boolean): Promise<Assembly> {
+  async roomFor(
+    content: Content,
+    manifestDigest: Digest,
+    { isFinal, leftBytes }: AssemblyRoom,
+  ): Promise<Assembly> {
     const { store } = this.#parts;
-    const fileBytes = Math.ceil(content.fileBytes * FREE_SPACE_FACTOR);
+    const fileBytes = Math.ceil(leftBytes * FREE_SPACE_FACTOR);
     await this.review(fileBytes);
     const { freeBytes, limits } = await this.#disk();
     const wanted = this.#parts.wants();
@@ -88,7 +94,7 @@ export class CacheKeeper implements ContentCache {
   }
 
   async #review(moreBytes: number): Promise<number> {
-    const { store, wants, log } = this.#parts;
+    const { store, halfMade, wants, log } = this.#parts;
     const { freeBytes, limits } = await this.#disk();
     this.#quotaBytes = limits.quotaBytes;
     const wanted = wants();
@@ -99,6 +105,7 @@ export class CacheKeeper implements ContentCache {
     if (!isShort && look === this.#reviewed) return 0;
     this.#reviewed = look;
     await this.#parts.manifests.keepOnly(this.#parts.instructed(), limits.keepMs);
+    await halfMade.keepOnly((digest) => wants().some((want) => want.manifestDigest === digest));
     const evicted = store.step({
       type: "reviewed",
       needed: await this.#digestsOf(wanted),

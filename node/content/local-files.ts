@@ -162,7 +162,11 @@ async function* fileBytes(
   }
 }
 
-async function* skipped(source: AsyncIterable<Buffer>, fromByte: number): AsyncGenerator<Buffer> {
+/** A source from an offset on. */
+export async function* skipped(
+  source: AsyncIterable<Buffer>,
+  fromByte: number,
+): AsyncGenerator<Buffer> {
   let leftBytes = fromByte;
   for await (const piece of source) {
     const cut = Math.min(leftBytes, piece.length);

@@ -25,18 +25,28 @@ export interface FragmentStore {
   delete(digest: Digest): Promise<void>;
 }
 
+/** What room is made for. */
+export interface AssemblyRoom {
+  /** Once the files are made, the fragments are of no more use here. */
+  readonly isFinal: boolean;
+  /** Of the files, what an earlier try has not written. */
+  readonly leftBytes: number;
+}
+
 /** How the files of one content are made. */
 export interface Assembly {
   /** Fragments are given up as they are used: they and the files do not fit, or are not to stay. */
   readonly isConsuming: boolean;
   /** What the files are made of; where it is consumed, what others need is spared. */
   readonly store: FragmentStore;
+  /** Bytes of fragments that are given up together. Absent: as many as is good for the disk. */
+  readonly batchBytes?: number;
 }
 
 /** The node's cache, as those see it who make files of it. */
 export interface ContentCache {
-  /** Frees what the files need as far as it can. `isFinal`: once made, the fragments are of no more use here. */
-  roomFor(content: Content, manifestDigest: Digest, isFinal: boolean): Promise<Assembly>;
+  /** Frees what the files need as far as it can. */
+  roomFor(content: Content, manifestDigest: Digest, room: AssemblyRoom): Promise<Assembly>;
 }
 
 /** The coordinator as last source: reached over the site's WAN line, under a lease only. */
@@ -131,8 +141,6 @@ export interface SwarmSettings {
   readonly onRefusal: (refusal: Refusal) => void;
   /** A member of the site fetches a package that this node has not heard of: time for a check-in. */
   readonly onNews: () => void;
-  /** The digest to sign for bytes that are served. Absent: the one under which the store has found them good. */
-  readonly sealedDigest?: (bytes: Buffer) => Digest;
   /** Absent: eight slots and no limits. */
   readonly manners?: ExchangeManners;
 }

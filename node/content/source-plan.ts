@@ -15,6 +15,7 @@ import {
   type SourceChoice,
 } from "../core/choose-sources.ts";
 import type { LocalContent } from "./assemble.ts";
+import { BEGINNING, extentsLeft, type AssemblyPoint } from "./assembly-point.ts";
 import { ChosenContent } from "./chosen-content.ts";
 import { readContentIndex, type ContentIndex } from "./content-index.ts";
 import { readDeltaIndex, totalBytes, type DeltaIndex } from "./delta-index.ts";
@@ -94,8 +95,8 @@ export class SourcePlan {
     return wanted;
   }
 
-  /** For an endpoint that puts the files together. */
-  async perform(signal: AbortSignal): Promise<FetchPlan> {
+  /** For an endpoint that puts the files together, those before `point` being there already. */
+  async perform(signal: AbortSignal, point: AssemblyPoint = BEGINNING): Promise<FetchPlan> {
     const { store } = this.#ports;
     const index = await readContentIndex(this.#item.manifest, this.#content, store);
     const versions = await this.#versions(index);
@@ -106,12 +107,13 @@ export class SourcePlan {
       const entry = index.fragments[at];
       return entry !== undefined && store.has(entry.digest);
     };
-    const open = openFiles(index, isHere);
+    const open = openFiles(index, isHere, point);
     const copies = await proof.copies(open, versions);
     const regions = await proof.regions(index, open, versions);
     const stillOpen = openFiles(
       index,
       (at) => isHere(at) || regions.has(index.fragments[at]?.rawHint ?? ""),
+      point,
     );
     const places = new Set(
       stillOpen.filter(({ sha256 }) => !copies.has(sha256)).map(({ place }) => place),
@@ -237,10 +239,15 @@ export class SourcePlan {
 }
 
 /** Files that need fragments which are not here. */
-function openFiles(index: ContentIndex, isHere: (fragment: number) => boolean): OpenFile[] {
+function openFiles(
+  index: ContentIndex,
+  isHere: (fragment: number) => boolean,
+  point: AssemblyPoint = BEGINNING,
+): OpenFile[] {
   return [...index.files.entries()].flatMap(([place, file]): OpenFile[] => {
     if (file.kind === "folder") return [];
-    const missing = [...fragmentsOf(index, file.extents)].filter((at) => !isHere(at));
+    const extents = extentsLeft(file, place, point);
+    const missing = [...fragmentsOf(index, extents)].filter((at) => !isHere(at));
     return missing.length === 0 ? [] : [{ place, sha256: file.sha256, missing }];
   });
 }

@@ -18,7 +18,7 @@ import {
   type SealedPair,
 } from "../../protocol/fragment-proof.ts";
 import { parseDigest, type Digest, type EndpointId, type SwarmTag } from "../../protocol/ids.ts";
-import type { Refusal, SwarmItem, SwarmSettings } from "../content/ports.ts";
+import type { Refusal, SwarmItem } from "../content/ports.ts";
 import type { SealFragment } from "./bulk-server.ts";
 import type { FragmentCatalog } from "./fragment-catalog.ts";
 
@@ -34,19 +34,21 @@ export function createSealer(seed: Uint8Array, nowMs: () => number): Sealer {
   };
 }
 
-/** The seals of what a node serves, for each peer. */
-export function servedSeals(
-  { seed, sealedDigest }: Pick<SwarmSettings, "seed" | "sealedDigest">,
+/** Makes the seals of what a node serves, for each peer; `seed` is of the node's identity. */
+export type SealsOf = (
+  seed: Uint8Array,
   catalogOf: (swarm: SwarmTag) => Pick<FragmentCatalog, "digestOf"> | undefined,
-): (receiver: EndpointId) => SealFragment {
+) => (receiver: EndpointId) => SealFragment;
+
+export const servedSeals: SealsOf = (seed, catalogOf) => {
   const sealer = createSealer(seed, Date.now);
   return (receiver) => (request, bytes) => {
     // The store has found these bytes good under this digest: rot never convicts an honest node.
     const known = catalogOf(request.swarm)?.digestOf(request.index);
-    const digest = sealedDigest?.(bytes) ?? known ?? parseDigest(hash("sha256", bytes, "hex"));
+    const digest = known ?? parseDigest(hash("sha256", bytes, "hex"));
     return sealer(request, digest, receiver);
   };
-}
+};
 
 /** A fragment that came with other bytes than the index says. */
 export interface WrongFragment extends SealedPair {

@@ -19,7 +19,7 @@ import { rankInSite, rendezvousRank } from "../core/exchange/rendezvous.ts";
 import type { WanPlace } from "../core/exchange/wan-policy.ts";
 import { BulkServer } from "./bulk-server.ts";
 import { leaveEvicted, type GoneDigests } from "./evicted-packages.ts";
-import { convict, servedSeals } from "./fragment-seals.ts";
+import { convict, servedSeals, type SealsOf } from "./fragment-seals.ts";
 import { guardedPorts, NO_LIMITS, OwedFragments } from "./guarded-ports.ts";
 import { SiteDiscovery } from "./mdns.ts";
 import { Neighbourhood } from "./neighbourhood.ts";
@@ -36,13 +36,17 @@ const NEWS_MAX_COUNT = 1000;
 /** Peers that a tracker names in one answer. */
 const TRACKER_PEERS = 12;
 
-/** Starts libp2p and listens. The node is at no site until `place` is called. */
-export async function createSwarm(settings: SwarmSettings): Promise<Swarm> {
-  return new LibSwarm(settings, await createSiteHost(settings));
+/** Starts libp2p and listens. The node is at no site until `place` is called. `sealsOf`: a liar's own. */
+export async function createSwarm(
+  settings: SwarmSettings,
+  sealsOf: SealsOf = servedSeals,
+): Promise<Swarm> {
+  return new LibSwarm(settings, await createSiteHost(settings), sealsOf);
 }
 
 class LibSwarm implements Swarm {
   private readonly settings: SwarmSettings;
+  private readonly sealsOf: SealsOf;
   private readonly libp2p: Libp2p;
   private readonly self: EndpointId;
   private readonly packages = new Map<SwarmTag, PackageSwarm>();
@@ -58,8 +62,9 @@ class LibSwarm implements Swarm {
   private readonly manners: ExchangeManners;
   private current: SwarmPlace | undefined;
 
-  constructor(settings: SwarmSettings, libp2p: Libp2p) {
+  constructor(settings: SwarmSettings, libp2p: Libp2p, sealsOf: SealsOf) {
     this.settings = settings;
+    this.sealsOf = sealsOf;
     this.manners = settings.manners ?? NO_LIMITS;
     this.libp2p = libp2p;
     this.self = parseEndpointId(libp2p.peerId.toString());
@@ -151,7 +156,7 @@ class LibSwarm implements Swarm {
 
   private async handleProtocols(): Promise<void> {
     const { manners, owed, settings } = this;
-    const sealsFor = servedSeals(settings, (swarm) => this.packages.get(swarm)?.catalog);
+    const sealsFor = this.sealsOf(settings.seed, (swarm) => this.packages.get(swarm)?.catalog);
     const server = new BulkServer(
       async ({ swarm, index }) => this.packages.get(swarm)?.read(index),
       {

@@ -1,7 +1,8 @@
 /**
  * One very large package from its publisher to the files on one endpoint, over loopback, with a cache far
  * smaller than it: `npm run bench -- large [--size 20GB] [--cache-quota 1GB] [--json]`. Prints the peak
- * memory of every program, rates, and how much disk the endpoint took beside the package's own size.
+ * memory of every program, rates, and how much disk the endpoint took beside the package's own size. With
+ * `--kill-at fetch:60` or `--kill-at assemble:50` the endpoint is killed there, in percent, and started again.
  */
 import { spawn } from "node:child_process";
 import { createReadStream } from "node:fs";
@@ -18,10 +19,14 @@ import {
   PROJECT_FOLDER,
   until,
   writeNoise,
+  type Program,
 } from "../../test/support/processes.ts";
 import type { BenchOptions } from "../bench-options.ts";
+import { killed, parseKillAt, refetchedShare, type KillAt } from "./large/kill-at.ts";
 
 const REF = "bench/large@1";
+const FOLDER = "large";
+const FILE = "large.bin";
 const SIZE_BYTES = 20_000_000_000;
 /** Source, staging and coordinator hold it at the same time; the endpoint comes after two of them went. */
 const COPIES = 3.2;
@@ -30,6 +35,17 @@ const QUOTA = "1GB";
 const COMPRESSION = "1";
 const JOB_LIMIT_MS = 3_600_000;
 const LOOK_MS = 2000;
+const FIRST_REQUEST_MAX_SECONDS = 5;
+const REFETCHED_MAX_SHARE = 0.01;
+const HELP = `npm run bench -- large [options]
+  --size 20GB          of the package; less where the disk is too small
+  --cache-quota 1GB    of the endpoint
+  --kill-at PHASE:PERCENT
+                       kill -9 of the endpoint when it has fetched (fetch:60) or put together
+                       (assemble:50) so much, and a start right after it. Exit code 1 where its first
+                       request takes more than ${FIRST_REQUEST_MAX_SECONDS} s or more than ${REFETCHED_MAX_SHARE} of the package crosses the line again.
+                       What was on its way does not grow with the package: some 4 MB, too much for 300MB
+  --json`;
 
 interface Figures {
   readonly sizeBytes: number;
@@ -44,15 +60,41 @@ interface Figures {
   /** Most that the endpoint's data folder took, over the package's size. */
   readonly diskRatio: number;
   readonly agentCpuSeconds: number;
+  readonly kill?: KillFigures;
+}
+
+interface KillFigures {
+  readonly at: KillAt;
+  readonly firstRequestSeconds: number;
+  readonly refetchedShare: number;
+  /** Of the process that was killed. */
+  readonly peakMb: number;
+}
+
+interface Order {
+  readonly sizeBytes: number;
+  readonly isSmallerThanAsked: boolean;
+  readonly quota: string;
+  readonly killAt: KillAt | undefined;
 }
 
 export async function run(options: BenchOptions): Promise<void> {
+  if (options.args.includes("--help")) {
+    console.log(HELP);
+    return;
+  }
   const asked = parseSize("--size")(valueOf(options.args, "--size") ?? "20GB");
+  const kill = valueOf(options.args, "--kill-at");
+  const killAt = kill === undefined ? undefined : parseKillAt(kill);
   const sizeBytes = await fitting(asked);
   const quota = valueOf(options.args, "--cache-quota") ?? QUOTA;
-  const figures = await measured(sizeBytes, quota, sizeBytes < asked);
+  const isSmallerThanAsked = sizeBytes < asked;
+  const figures = await measured({ sizeBytes, isSmallerThanAsked, quota, killAt });
   if (options.isJson) console.log(JSON.stringify({ large: figures }));
   else print(figures);
+  const { firstRequestSeconds = 0, refetchedShare: again = 0 } = figures.kill ?? {};
+  const isMissed = firstRequestSeconds > FIRST_REQUEST_MAX_SECONDS || again > REFETCHED_MAX_SHARE;
+  if (isMissed) process.exitCode = 1;
 }
 
 /** The size asked for, or the largest that the disk takes. */
@@ -62,22 +104,15 @@ async function fitting(askedBytes: number): Promise<number> {
   return Math.floor(Math.min(askedBytes, SIZE_BYTES * 4, mostBytes));
 }
 
-async function measured(
-  sizeBytes: number,
-  quota: string,
-  isSmallerThanAsked: boolean,
-): Promise<Figures> {
+async function measured(order: Order): Promise<Figures> {
+  const { sizeBytes, isSmallerThanAsked, quota, killAt } = order;
   await using fleet = await Fleet.start();
   await fleet.command(["site", "create", "office", "--subnet", "127.10.9.0/24"]);
   const flags = ["--cache-quota", quota, "--cache-min-free", "1MB"];
-  const agent = await fleet.startNode({
-    name: "one",
-    site: "office",
-    listen: "127.10.9.11:0",
-    flags,
-  });
+  const node = { name: "one", site: "office", listen: "127.10.9.11:0", flags };
+  let agent = await fleet.startNode(node);
   await fleet.joined(["one"]);
-  const source = join(fleet.folder, "large.bin");
+  const source = join(fleet.folder, FILE);
   await writeNoise(source, sizeBytes, 1);
   const digest = await fileDigest(source);
   const publishing = await published(fleet, source);
@@ -85,12 +120,29 @@ async function measured(
   const [known] = (await fleet.status()).packages;
   const disk = peakDisk(fleet.nodeFolder("one"));
   await fleet.command(["deploy", REF, "--to", "all"]);
+  let kill: Omit<KillFigures, "refetchedShare"> | undefined;
+  if (killAt !== undefined) {
+    const start = async (): Promise<Program> => fleet.startNode(node);
+    const memory = peakMemory(agent.pid);
+    const end = await killed(fleet, {
+      killAt,
+      name: "one",
+      file: [FOLDER, FILE],
+      sizeBytes,
+      start,
+    });
+    const { firstRequestSeconds } = end;
+    kill = { at: killAt, firstRequestSeconds, peakMb: await memory.ended() };
+    agent = end.agent;
+  }
   const job = await finishedJob(fleet);
   const diskBytes = await disk.ended();
-  const stored = join(fleet.nodeFolder("one"), "store", "large", "large.bin");
+  const stored = join(fleet.nodeFolder("one"), "store", FOLDER, FILE);
   const isSame = job.state === "succeeded" && (await fileDigest(stored)) === digest;
   if (!isSame)
     throw new Error(`the endpoint ended with ${job.state}: ${job.reason ?? "no reason"}`);
+  const killFigures =
+    kill === undefined ? {} : { kill: { ...kill, refetchedShare: await refetchedShare(fleet) } };
   return {
     sizeBytes,
     isSmallerThanAsked,
@@ -103,6 +155,7 @@ async function measured(
     agentPeakMb: await peakMegabytes(agent.pid),
     diskRatio: diskBytes / sizeBytes,
     agentCpuSeconds: await cpuSeconds(agent.pid),
+    ...killFigures,
   };
 }
 
@@ -122,7 +175,7 @@ async function published(
   const [name = "", version = ""] = REF.split("@");
   const program = join(PROJECT_FOLDER, "scripts/branchline.ts");
   const words = ["package", "publish", source, "--name", name, "--version", version];
-  const action = ["--action", "store", "--path", "large", "--compression", COMPRESSION];
+  const action = ["--action", "store", "--path", FOLDER, "--compression", COMPRESSION];
   const startedMs = performance.now();
   const child = spawn(process.execPath, [program, ...words, ...action], {
     env: { ...fleet.environment(), BRANCHLINE_DATA: fleet.dataFolder },
@@ -141,6 +194,25 @@ async function published(
   const seconds = (performance.now() - startedMs) / 1000;
   await fleet.command(["package", "activate", REF]);
   return { seconds, peakMb };
+}
+
+/** Looks at a program until it is ended or killed; its highest resident memory. */
+function peakMemory(pid: number): { ended(): Promise<number> } {
+  const stop = new AbortController();
+  const looking = (async () => {
+    let peakMb = 0;
+    while (!stop.signal.aborted) {
+      peakMb = Math.max(peakMb, await peakMegabytes(pid));
+      await sleep(LOOK_MS / 10, undefined, { signal: stop.signal }).catch(() => undefined);
+    }
+    return peakMb;
+  })();
+  return {
+    ended: async () => {
+      stop.abort();
+      return looking;
+    },
+  };
 }
 
 /** Looks at a folder until it is ended; the most bytes that it took on the disk. */
@@ -208,5 +280,17 @@ function print(figures: Figures): void {
   console.log(`coordinator ${figures.coordinatorPeakMb.toFixed(0)} MB`);
   console.log(`agent       ${figures.agentPeakMb.toFixed(0)} MB (bound 250)`);
   console.log(`agent disk  ${figures.diskRatio.toFixed(3)} of the package's size (bound 1.05)`);
+  if (figures.kill !== undefined) printKill(figures.kill);
   console.log(`agent CPU   ${(figures.agentCpuSeconds / (sizeBytes / 1e9)).toFixed(1)} s/GB`);
+}
+
+function printKill({ at, firstRequestSeconds, refetchedShare: again, peakMb }: KillFigures): void {
+  console.log(
+    `killed      at ${at.share * 100} % of ${at.phase}; figures below "publish" are of the second start`,
+  );
+  console.log(
+    `  request   ${firstRequestSeconds.toFixed(1)} s after it (bound ${FIRST_REQUEST_MAX_SECONDS})`,
+  );
+  console.log(`  again     ${again.toFixed(4)} of the package (bound ${REFETCHED_MAX_SHARE})`);
+  console.log(`  agent     ${peakMb.toFixed(0)} MB peak before the kill (bound 250)`);
 }

@@ -2,7 +2,6 @@
  * A member of the fleet that turned hostile: it joins with a real token and checks in with the node's own
  * uplink, and serves whatever its site is assigned with wrong bytes in place of the content.
  */
-import { hash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { mkdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -22,8 +21,9 @@ import { openIdentity } from "../../node/uplink/identity.ts";
 import { joinFleet } from "../../node/uplink/join.ts";
 import { createOrigin } from "../../node/uplink/origin.ts";
 import { Session } from "../../node/uplink/session.ts";
-import { parseDigest, type Digest, type EndpointId, type SwarmTag } from "../../protocol/ids.ts";
+import type { Digest, EndpointId, SwarmTag } from "../../protocol/ids.ts";
 import { parseManifest } from "../../protocol/manifest.ts";
+import { liarsSeals } from "./liars-seals.ts";
 import type { Fleet } from "./processes.ts";
 
 const ZSTD_MAGIC = 0xfd2fb528;
@@ -177,17 +177,19 @@ export class HostilePeer implements AsyncDisposable {
     const isFetching = behaviour.kind === "flips";
     const store = isFetching ? new FlippingFragments() : new LyingFragments(fragments, behaviour);
     const swarm = stack.use(
-      await createSwarm({
-        seed: identity.seed,
-        fleet: joined.fleet.fleet,
-        listen: [`/ip4/${localAddress}/tcp/0`],
-        store,
-        origin: createOrigin(session, fleet.url),
-        verifyMembership: (envelope, peer) => trust.verifyMembership(envelope, peer, Date.now()),
-        ...(behaviour.kind === "signs" ? { sealedDigest: digestOf } : {}),
-        onRefusal: () => undefined,
-        onNews: () => undefined,
-      }),
+      await createSwarm(
+        {
+          seed: identity.seed,
+          fleet: joined.fleet.fleet,
+          listen: [`/ip4/${localAddress}/tcp/0`],
+          store,
+          origin: createOrigin(session, fleet.url),
+          verifyMembership: (envelope, peer) => trust.verifyMembership(envelope, peer, Date.now()),
+          onRefusal: () => undefined,
+          onNews: () => undefined,
+        },
+        behaviour.kind === "signs" ? liarsSeals : undefined,
+      ),
     );
     const peer = new HostilePeer(identity.endpoint, store, manifests, stack.move());
     const uplink = { client, url: fleet.url, identity, session, trust, journal, log: SILENT };
@@ -241,10 +243,6 @@ export class HostilePeer implements AsyncDisposable {
     if (this.#fragments instanceof LyingFragments) await swarm.serve(item);
     else this.#fetching.push(swarm.fetch(item, this.#stop.signal, () => undefined));
   }
-}
-
-function digestOf(bytes: Buffer): Digest {
-  return parseDigest(hash("sha256", bytes, "hex"));
 }
 
 async function enrolled(fleet: HostileHome, { name, site, host }: HostilePeerOptions) {

@@ -9,6 +9,7 @@ import { publishedVersion } from "../../coordinator/publish/published-version.ts
 import type { OlderVersion } from "../../coordinator/publish/older-version.ts";
 import { fetchContent, type ContentParts } from "../../node/actions/fetch-content.ts";
 import { assemble, type LocalContent } from "../../node/content/assemble.ts";
+import type { AssemblyPoint } from "../../node/content/assembly-point.ts";
 import { readContentIndex } from "../../node/content/content-index.ts";
 import { LocalPackages } from "../../node/content/local-packages.ts";
 import type { SwarmItem } from "../../node/content/ports.ts";
@@ -43,6 +44,8 @@ export class UpdateEndpoint {
   /** Swarm indices that neighbours are said to have. */
   nearby: (index: number) => boolean = () => false;
   freeMemoryBytes = 8 * GIBIBYTE;
+  /** How far an earlier try has come with the files. */
+  point: AssemblyPoint | undefined;
 
   private constructor(folder: string, packages: LocalPackages) {
     this.packages = packages;
@@ -79,6 +82,7 @@ export class UpdateEndpoint {
       isNearby: (_item: SwarmItem, index: number) => this.nearby(index),
       store: this.store,
       packages: this.packages,
+      halfMade: { has: () => this.point !== undefined, reached: async () => this.point },
       freeMemoryBytes: () => this.freeMemoryBytes,
     };
     const local = await fetchContent(parts, {

@@ -18,9 +18,11 @@ import type { PackageRules } from "../../../protocol/package-rules.ts";
 import type { JobReport, Report } from "../../../protocol/report.ts";
 import { JobDriver } from "../../../node/actions/job-driver.ts";
 import type { ReportSink } from "../../../node/actions/job-parts.ts";
+import { HalfMade } from "../../../node/content/half-made.ts";
 import { openJournalFile } from "../../../node/content/journal-file.ts";
 import { Journal } from "../../../node/content/journal.ts";
 import { LocalPackages } from "../../../node/content/local-packages.ts";
+import type { Assembly, FragmentStore } from "../../../node/content/ports.ts";
 import type { JournalRecord } from "../../../node/core/journal-state.ts";
 import type { VerifiedInstruction } from "../../../node/trust/verified-instruction.ts";
 import {
@@ -57,7 +59,9 @@ export interface JobFixture extends AsyncDisposable {
   reported(isMeant: (report: JobReport) => boolean): Promise<JobReport>;
   /** Resolves when no job is under way. */
   quiet(): Promise<void>;
-  /** Ends the driver as a kill of the agent would, and starts another on the same folder. */
+  /** Ends the driver as a kill of the agent would; its folder stays. */
+  close(): Promise<void>;
+  /** Closes, and starts another driver on the same folder. */
   restarted(): Promise<JobFixture>;
 }
 
@@ -81,8 +85,10 @@ export interface FixtureParts {
   readonly dataDir?: string;
   readonly exchange?: MemoryExchange;
   readonly manifests?: Map<string, Buffer>;
-  readonly store?: MemoryFragmentStore;
+  readonly store?: FragmentStore;
   readonly machine?: MemoryMachine;
+  /** Absent: fragments stay. */
+  readonly assembly?: Omit<Assembly, "store">;
   readonly publicAddress?: string;
   readonly retryBaseMs?: number;
   readonly stallMs?: number;
@@ -111,6 +117,7 @@ export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture>
   const exchange = shared.exchange ?? new MemoryExchange(store, new Map());
   const machine = shared.machine ?? new MemoryMachine();
   const { publicAddress } = shared;
+  const halfMade = await HalfMade.open(join(folder, "assemblies"));
   const driver = new JobDriver(
     {
       endpoint: endpointIdOf(Buffer.alloc(32, 7)),
@@ -124,7 +131,8 @@ export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture>
       trust: { verifyManifest: (bytes) => parseManifest(JSON.parse(bytes.toString("utf8"))) },
       exchange,
       store,
-      cache: { roomFor: async () => ({ isConsuming: false, store }) },
+      cache: { roomFor: async () => ({ store, ...(shared.assembly ?? { isConsuming: false }) }) },
+      halfMade,
       packages: await LocalPackages.open(join(folder, "sources")),
       freeMemoryBytes: () => 2 ** 30,
       environment: { PATH: process.env["PATH"] ?? "", LANG: "C.UTF-8" },
@@ -150,6 +158,7 @@ export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture>
   await driver.recover();
   const close = async (): Promise<void> => {
     await driver[Symbol.asyncDispose]();
+    await halfMade[Symbol.asyncDispose]();
     await journal[Symbol.asyncDispose]();
   };
   const fixture: JobFixture = {
@@ -184,6 +193,7 @@ export async function jobFixture(shared: FixtureParts = {}): Promise<JobFixture>
     quiet: async () => {
       while (!driver.isQuiet) await once(activities, "quiet");
     },
+    close,
     restarted: async () => {
       await close();
       const { death: _death, ...parts } = shared;

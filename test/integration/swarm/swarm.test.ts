@@ -1,19 +1,15 @@
 /** Several nodes in one process over real libp2p sockets on loopback. */
-import { createHash, hash, randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import type { Membership, Roster } from "../../../protocol/check-in.ts";
 import type { Envelope } from "../../../protocol/dsse.ts";
 import { ed25519PrivateKey, rawPublicKey } from "../../../protocol/dsse.ts";
 import { isSealedBy } from "../../../protocol/fragment-proof.ts";
-import {
-  endpointIdOf,
-  parseDigest,
-  parseSiteName,
-  type Digest,
-  type EndpointId,
-} from "../../../protocol/ids.ts";
+import { endpointIdOf, parseSiteName, type EndpointId } from "../../../protocol/ids.ts";
 import type { FragmentStore, Origin, Refusal, Swarm } from "../../../node/content/ports.ts";
+import type { SealsOf } from "../../../node/swarm/fragment-seals.ts";
 import { createSwarm } from "../../../node/swarm/swarm.ts";
+import { liarsSeals } from "../../support/liars-seals.ts";
 import {
   MemoryFragments,
   TestOrigin,
@@ -43,7 +39,7 @@ async function startNode(
     site?: string;
     store?: FragmentStore;
     onRefusal?: () => void;
-    sealedDigest?: (bytes: Buffer) => Digest;
+    sealsOf?: SealsOf;
     onNews?: () => void;
   } = {},
 ): Promise<TestNode> {
@@ -51,27 +47,29 @@ async function startNode(
   const id = endpointIdOf(rawPublicKey(ed25519PrivateKey(seed)));
   const store = options.store ?? new MemoryFragments();
   const refusals: Refusal[] = [];
-  const swarm = await createSwarm({
-    seed,
-    fleet: "0123456789abcdef",
-    listen: ["/ip4/127.0.0.1/tcp/0"],
-    store,
-    origin: origin(id),
-    // Membership proper is the trust room's; here its payload is taken as it is.
-    verifyMembership: (envelope, endpoint) => {
-      const membership = JSON.parse(
-        Buffer.from(envelope.payload, "base64").toString(),
-      ) as Membership;
-      if (membership.endpoint !== endpoint) throw new Error("a foreign membership");
-      return membership;
+  const swarm = await createSwarm(
+    {
+      seed,
+      fleet: "0123456789abcdef",
+      listen: ["/ip4/127.0.0.1/tcp/0"],
+      store,
+      origin: origin(id),
+      // Membership proper is the trust room's; here its payload is taken as it is.
+      verifyMembership: (envelope, endpoint) => {
+        const membership = JSON.parse(
+          Buffer.from(envelope.payload, "base64").toString(),
+        ) as Membership;
+        if (membership.endpoint !== endpoint) throw new Error("a foreign membership");
+        return membership;
+      },
+      onNews: () => options.onNews?.(),
+      onRefusal: (refusal) => {
+        refusals.push(refusal);
+        options.onRefusal?.();
+      },
     },
-    ...(options.sealedDigest === undefined ? {} : { sealedDigest: options.sealedDigest }),
-    onNews: () => options.onNews?.(),
-    onRefusal: (refusal) => {
-      refusals.push(refusal);
-      options.onRefusal?.();
-    },
-  });
+    options.sealsOf,
+  );
   running.push(swarm);
   return {
     id,
@@ -139,10 +137,6 @@ function copiesSent(origin: TestOrigin): number[] {
   const counts = new Map<number, number>();
   for (const { index } of origin.sent) counts.set(index, (counts.get(index) ?? 0) + 1);
   return [...counts.values()];
-}
-
-function sealedDigest(bytes: Buffer): Digest {
-  return parseDigest(hash("sha256", bytes, "hex"));
 }
 
 describe("the exchange of a site", () => {
@@ -229,7 +223,7 @@ describe("the exchange of a site", () => {
     }
     for (const seals of [true, false]) {
       origin.isDown = true;
-      const options = seals ? { store: evil, sealedDigest } : { store: evil };
+      const options = seals ? { store: evil, sealsOf: liarsSeals } : { store: evil };
       const liar = await startNode((id) => origin.for(id), options);
       const onRefusal = () => {
         origin.isDown = false;

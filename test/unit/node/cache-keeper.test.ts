@@ -1,10 +1,13 @@
-import { mkdtemp, readdir, rm, utimes } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, rm, utimes } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pino } from "pino";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { NO_BYTES_DIGEST } from "../../../node/content/assembly-marks.ts";
 import { CacheKeeper } from "../../../node/content/cache-keeper.ts";
 import { FolderFragmentStore } from "../../../node/content/fragment-store.ts";
+import { HalfMade } from "../../../node/content/half-made.ts";
 import { ManifestSource } from "../../../node/content/manifest-source.ts";
 import type { CacheSettings } from "../../../node/core/cache.ts";
 import type { CacheWant } from "../../../node/core/cache-wants.ts";
@@ -18,6 +21,7 @@ const NEW = packageOf("new ");
 let folder: string;
 let store: FolderFragmentStore;
 let manifests: ManifestSource;
+let halfMade: HalfMade;
 let wants: CacheWant[];
 let gone: string[];
 
@@ -29,12 +33,14 @@ beforeEach(async () => {
     onCorrupt: () => undefined,
     onGone: (digests) => gone.push(...digests),
   });
+  halfMade = await HalfMade.open(join(folder, "assemblies"));
   const held = new Map([OLD, NEW].map((pack) => [digestOfManifest(pack), manifestBytes(pack)]));
   manifests = await ManifestSource.open(join(folder, "manifests"), async (digest) => {
     return held.get(digest) ?? Buffer.alloc(0);
   });
 });
 afterEach(async () => {
+  await halfMade[Symbol.asyncDispose]();
   await store[Symbol.asyncDispose]();
   await rm(folder, { recursive: true, force: true });
 });
@@ -64,6 +70,7 @@ function keeperOf(settings: CacheSettings): CacheKeeper {
   return new CacheKeeper({
     store,
     manifests,
+    halfMade,
     folder,
     settings,
     wants: () => wants,
@@ -72,6 +79,8 @@ function keeperOf(settings: CacheSettings): CacheKeeper {
   });
 }
 
+/** All of the files is still to be written, and they are the end. */
+const FINAL = { isFinal: true, leftBytes: OLD.manifest.content!.fileBytes };
 const SMALL = { quota: { kind: "bytes", sizeBytes: 1 }, minFreeBytes: 0 } as const;
 
 it("keeps to the quota what no instruction needs, and tells what went", async () => {
@@ -139,7 +148,7 @@ it("spares what another instruction needs where a package is consumed", async ()
   wants = [OLD, NEW].map((pack) => ({ manifestDigest: digestOfManifest(pack), isPinned: false }));
   const keeper = keeperOf(SMALL);
 
-  const room = await keeper.roomFor(OLD.manifest.content!, digestOfManifest(OLD), true);
+  const room = await keeper.roomFor(OLD.manifest.content!, digestOfManifest(OLD), FINAL);
   for (const digest of [...OLD.fragments.keys(), shared!]) await room.store.delete(digest);
 
   expect(room.isConsuming).toBe(true);
@@ -155,9 +164,27 @@ it("never consumes what is pinned by another instruction for the same package", 
     { manifestDigest, isPinned: true },
   ];
 
-  const room = await keeperOf(SMALL).roomFor(OLD.manifest.content!, manifestDigest, true);
+  const room = await keeperOf(SMALL).roomFor(OLD.manifest.content!, manifestDigest, FINAL);
 
   expect(room.isConsuming).toBe(false);
+});
+
+it("removes half-made files of what no instruction wants any more, and no others", async () => {
+  const incoming = (name: string): string => join(folder, `.${name}.incoming`);
+  for (const [name, pack] of Object.entries({ old: OLD, new: NEW })) {
+    await mkdir(incoming(name));
+    const place = { manifest: digestOfManifest(pack), folder: incoming(name) };
+    const looks = createHash("sha256");
+    await halfMade.marks(place).mark({ place: 0, bytes: 0, prefix: NO_BYTES_DIGEST, looks });
+  }
+  wants = [{ manifestDigest: digestOfManifest(NEW), isPinned: false }];
+
+  await keeperOf({ minFreeBytes: 0 }).review(0);
+
+  expect((await readdir(folder)).filter((name) => name.endsWith(".incoming"))).toEqual([
+    ".new.incoming",
+  ]);
+  expect(await readdir(join(folder, "assemblies"))).toHaveLength(1);
 });
 
 it("removes old manifests that no instruction names", async () => {

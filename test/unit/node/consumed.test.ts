@@ -80,8 +80,9 @@ describe("assembly that consumes fragments", () => {
       );
       written.push([place, isTwoThere ? "both" : "one"]);
     };
+    const batches = { isDurable: true, isConsuming: true, batchBytes: 2000 };
 
-    await assemble(index, { folder: target, store, signal, isDurable: true, isConsuming: true });
+    await assemble(index, { folder: target, store, signal, ...batches });
 
     expect(written).toEqual([
       [0, "one"],

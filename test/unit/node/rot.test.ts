@@ -5,9 +5,11 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { performAttempt } from "../../../node/actions/attempt.ts";
 import { FolderFragmentStore } from "../../../node/content/fragment-store.ts";
+import { HalfMade } from "../../../node/content/half-made.ts";
 import type { Digest } from "../../../protocol/ids.ts";
+import { canonicalBytes } from "../../../protocol/json.ts";
 import { swarmSections } from "../../../protocol/swarm-order.ts";
-import { memoryPackage } from "../../support/memory-content.ts";
+import { digestOf, memoryPackage } from "../../support/memory-content.ts";
 
 let folder: string;
 beforeEach(async () => {
@@ -44,8 +46,11 @@ async function performed(isConsuming: boolean, rotten: (all: readonly Digest[]) 
   const flipped = rotten(order);
   await flipByte(join(folder, "fragments", flipped.slice(0, 2), flipped));
   const fetched: Digest[] = [];
+  await using halfMade = await HalfMade.open(join(folder, "assemblies"));
   const result = await performAttempt({
     manifest: pack.manifest,
+    manifestDigest: digestOf(canonicalBytes(pack.manifest)),
+    halfMade,
     work: { action: { kind: "store", path: "x" }, needsContent: true },
     run: "run",
     dataDir: folder,
