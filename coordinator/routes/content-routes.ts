@@ -28,13 +28,14 @@ import {
   standingIndex,
   type PackageContent,
 } from "../store/package-content.ts";
+import { LateTurns } from "../core/line/late-turns.ts";
 import { givesWay, lineWindow } from "../core/line/line-window.ts";
 import { callerOf, type App } from "./app-type.ts";
 import { FragmentArrivals } from "./fragment-arrivals.ts";
 import { DP_SEEN_WITHIN_MS, tellGate } from "./gate-events.ts";
 import type { Parts } from "./parts.ts";
 import { hearPlainFetches } from "./plain-fetches.ts";
-import { gateSite, requireAssigned } from "./planning.ts";
+import { gateSite, lineSite, requireAssigned } from "./planning.ts";
 import { ownZone, policyAt } from "./site-policy-routes.ts";
 
 const CONTENT_CACHE_MAX = 64;
@@ -48,6 +49,7 @@ const digestParams = Type.Object({ digest: DigestSchema }, { additionalPropertie
 
 export function addContentRoutes(app: App, parts: Parts): void {
   const contents = new Map<Digest, PackageContent>();
+  const turns = new LateTurns();
   app.get(
     "/v1/manifests/:digest",
     { config, schema: { params: digestParams } },
@@ -72,14 +74,15 @@ export function addContentRoutes(app: App, parts: Parts): void {
       const lapsed = await hearPlainFetches(parts, endpoint, content, told);
       const answer =
         closedLine(parts, endpoint, manifest, wireBytes) ??
+        lateTurn(parts, endpoint, turns) ??
         answerLeases(parts, endpoint, request.body, content);
       return { ...answer, ...(lapsed.length === 0 ? {} : { lapsed: [...lapsed] }) };
     },
   );
-  addFragmentRoute(app, parts);
+  addFragmentRoute(app, parts, turns);
 }
 
-function addFragmentRoute(app: App, parts: Parts): void {
+function addFragmentRoute(app: App, parts: Parts, turns: LateTurns): void {
   const arrivals = new FragmentArrivals(parts.now);
   app.addHook("onRequest", async (request) => arrivals.requested(request.raw.socket));
   const leaseHeaders = Type.Object({ "x-branchline-lease": Type.String({ maxLength: 200 }) });
@@ -97,14 +100,18 @@ function addFragmentRoute(app: App, parts: Parts): void {
         const last = blob.sizeBytes - 1;
         reply.status(206).header("content-range", `bytes ${fromByte}-${last}/${blob.sizeBytes}`);
       }
-      markPackets(reply.raw.socket, givesWay(policyAt(parts, grant.site)));
+      const site = lineSite(parts, endpoint);
+      markPackets(reply.raw.socket, givesWay(policyAt(parts, site)));
       const closed = new AbortController();
       const transfer: Transfer = {
         blob,
         fromByte,
         signal: closed.signal,
-        line: parts.lines.open(grant.site),
+        line: parts.lines.open(site),
         sentBytes: 0,
+        onSent: () => {
+          if (grant.site === site) turns.used(site, parts.now());
+        },
       };
       // Only what the connection has taken to the last byte counts as served, and only if it lives on.
       reply.raw.once("close", () => {
@@ -146,13 +153,21 @@ function closedLine(
 ): LeaseAnswer | undefined {
   const nowMs = parts.now();
   const place: GatePlace = { site: gateSite(parts, endpoint), manifest };
-  const window = lineWindow(policyAt(parts, place.site), ownZone(), nowMs);
+  const window = lineWindow(policyAt(parts, lineSite(parts, endpoint)), ownZone(), nowMs);
   if (!window.isOpen) {
     const waitMs = (window.changesMs ?? Number.POSITIVE_INFINITY) - nowMs;
     return { grants: [], leased: [], retryAfterMs: Math.min(waitMs, CLOSED_RETRY_MS) };
   }
   if (!parts.gate.isOverBudget(place, endpoint, wireBytes, nowMs)) return undefined;
   return { grants: [], leased: [], retryAfterMs: CLOSED_RETRY_MS };
+}
+
+/** No grants for a barred endpoint while its site's line is needed by the others. */
+function lateTurn(parts: Parts, endpoint: EndpointId, turns: LateTurns): LeaseAnswer | undefined {
+  const site = lineSite(parts, endpoint);
+  if (gateSite(parts, endpoint) === site) return undefined;
+  const retryAfterMs = Math.ceil(turns.waitMs(endpoint, site, parts.now()));
+  return retryAfterMs === 0 ? undefined : { grants: [], leased: [], retryAfterMs };
 }
 
 async function contentOf(
@@ -198,7 +213,7 @@ function answerLeases(
     nowMs,
   );
   const secret = Buffer.from(parts.online.leaseSecret, "hex");
-  const policy = policyAt(parts, place.site);
+  const policy = policyAt(parts, lineSite(parts, endpoint));
   const hasPlainOrigins = parts.origins.at(place.site).length > 0;
   return {
     ...(givesWay(policy) ? { isBackground: true } : {}),
@@ -256,6 +271,7 @@ interface Transfer {
   readonly signal: AbortSignal;
   readonly line: LineTransfer;
   sentBytes: number;
+  readonly onSent: () => void;
 }
 
 async function* countedBytes(
@@ -270,6 +286,7 @@ async function* countedBytes(
       if (transfer.signal.aborted) return;
       parts.gate.addOriginBytes(endpoint, grant, bytes.length);
       transfer.sentBytes += bytes.length;
+      transfer.onSent();
       parts.presence.touch(endpoint, parts.now());
       tellGate(parts, endpoint, grant, "progress");
       yield bytes;

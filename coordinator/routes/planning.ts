@@ -45,6 +45,11 @@ export function gateSite(
   return site ?? `~${endpoint}`;
 }
 
+/** The site whose line carries what the endpoint fetches; that of a barred one, too. */
+export function lineSite({ presence }: Pick<Parts, "presence">, endpoint: EndpointId): string {
+  return presence.get(endpoint)?.site ?? `~${endpoint}`;
+}
+
 /** A DP that is barred from its site holds and serves nothing for it meanwhile. */
 export function isServingDp(
   { standing, now }: Pick<Parts, "standing" | "now">,

@@ -111,6 +111,35 @@ describe("a proof", () => {
     expect(membershipIn(answer).site).toBe(`none.${liar.id}`);
   });
 
+  it("BR-3 lets the convicted fetch when the line has been free of the others for half a minute", async () => {
+    const [liar, victim] = pcs;
+    await accuse(victim, liar, liar.seal({ manifest, swarm, index: LAST }, WRONG, victim.id));
+    const [own] = (await victim.lease(manifest, [LAST])).body.grants;
+    const path = `/v1/fragments/${own!.digest}`;
+    expect((await victim.get(path, { "x-branchline-lease": own!.token })).status).toBe(200);
+    fleet.nowMs += 10_000;
+
+    const early = (await liar.lease(manifest, [LAST])).body;
+    fleet.nowMs += early.retryAfterMs;
+    const late = (await liar.lease(manifest, [LAST])).body;
+
+    expect(early).toMatchObject({ grants: [], leased: [], retryAfterMs: 20_000 });
+    expect(late.grants).toHaveLength(1);
+  });
+
+  it("BR-3 keeps the convicted to the hours of the line that it stands behind", async () => {
+    const [liar, victim] = pcs;
+    await accuse(victim, liar, liar.seal({ manifest, swarm, index: LAST }, WRONG, victim.id));
+    // The clock of the fleet stands on a Friday.
+    const policy = { hours: "MON 00:00-01:00", zone: "UTC" };
+    await fleet.operator("PUT", "/v1/sites/berlin/policy", policy);
+
+    const answer = (await liar.lease(manifest, [LAST])).body;
+
+    expect(answer.grants).toEqual([]);
+    expect(answer.retryAfterMs).toBeGreaterThan(0);
+  });
+
   it("BR-3 makes no DP of the convicted: it holds nothing for its site and is not listed, until it is lifted", async () => {
     const [dp, victim] = pcs;
     const other = "acme/other@1.0";
