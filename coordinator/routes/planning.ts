@@ -2,6 +2,7 @@
  * The planner's input from the records, and who may have what by the plan.
  */
 import { createHmac } from "node:crypto";
+import { placeEndpoint } from "../core/placement.ts";
 import { planEndpoint } from "../core/plan/plan.ts";
 import type { Intent, Plan, PlanCatalog, PlanInput, PlanRecord } from "../core/plan/plan-model.ts";
 import { wishedVersion } from "../core/plan/plan-wishes.ts";
@@ -45,9 +46,19 @@ export function gateSite(
   return site ?? `~${endpoint}`;
 }
 
-/** The site whose line carries what the endpoint fetches; that of a barred one, too. */
-export function lineSite({ presence }: Pick<Parts, "presence">, endpoint: EndpointId): string {
-  return presence.get(endpoint)?.site ?? `~${endpoint}`;
+/** The site whose line carries what the endpoint fetches: that of a barred one is where it stands, too. */
+export function lineSite(
+  { presence, records, sites }: Pick<Parts, "presence" | "records" | "sites">,
+  endpoint: EndpointId,
+): string {
+  const seen = presence.get(endpoint);
+  const record = records.get(TABLES.endpoints, endpoint);
+  if (seen?.site !== undefined) return seen.site;
+  const alone = `~${endpoint}`;
+  if (seen === undefined || record === undefined) return alone;
+  const { facts, publicAddress } = seen;
+  const { homeSite } = record;
+  return placeEndpoint({ facts, publicAddress, homeSite, sites: sites.ordered() }) ?? alone;
 }
 
 /** A DP that is barred from its site holds and serves nothing for it meanwhile. */

@@ -117,6 +117,8 @@ describe("a proof", () => {
     const [own] = (await victim.lease(manifest, [LAST])).body.grants;
     const path = `/v1/fragments/${own!.digest}`;
     expect((await victim.get(path, { "x-branchline-lease": own!.token })).status).toBe(200);
+    // From its next check-in on it is at no site.
+    await liar.checkIn();
     fleet.nowMs += 10_000;
 
     const early = (await liar.lease(manifest, [LAST])).body;
@@ -133,6 +135,7 @@ describe("a proof", () => {
     // The clock of the fleet stands on a Friday.
     const policy = { hours: "MON 00:00-01:00", zone: "UTC" };
     await fleet.operator("PUT", "/v1/sites/berlin/policy", policy);
+    await liar.checkIn();
 
     const answer = (await liar.lease(manifest, [LAST])).body;
 
