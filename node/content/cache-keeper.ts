@@ -172,7 +172,7 @@ export class CacheKeeper implements ContentCache {
 function sparing(store: FragmentStore, needed: ReadonlySet<Digest>): FragmentStore {
   return {
     has: (digest) => store.has(digest),
-    read: async (digest) => store.read(digest),
+    read: async (digest, room) => store.read(digest, room),
     write: async (digest, bytes) => store.write(digest, bytes),
     delete: async (digest) => {
       if (!needed.has(digest)) await store.delete(digest);

@@ -12,6 +12,7 @@ import { ManifestSource } from "../../../node/content/manifest-source.ts";
 import type { CacheSettings } from "../../../node/core/cache.ts";
 import type { CacheWant } from "../../../node/core/cache-wants.ts";
 import { canonicalBytes } from "../../../protocol/json.ts";
+import { FRAGMENT_WIRE_MAX_BYTES } from "../../../protocol/limits.ts";
 import { digestOf, memoryPackage, type MemoryPackage } from "../../support/memory-content.ts";
 
 const log = pino({ level: "silent" });
@@ -154,6 +155,21 @@ it("spares what another instruction needs where a package is consumed", async ()
   expect(room.isConsuming).toBe(true);
   expect(isHere(NEW)).toBe(true);
   expect([...OLD.fragments.keys()].some((digest) => store.has(digest))).toBe(false);
+});
+
+it("reads into the room that it is given where a package is consumed", async () => {
+  await fetched(OLD);
+  const manifestDigest = digestOfManifest(OLD);
+  wants = [{ manifestDigest, isPinned: false }];
+  const content = OLD.manifest.content!;
+  const { store: sparing } = await keeperOf(SMALL).roomFor(content, manifestDigest, FINAL);
+  const ownRoom = Buffer.allocUnsafeSlow(FRAGMENT_WIRE_MAX_BYTES);
+  const [digest] = OLD.fragments.keys();
+
+  const bytes = await sparing.read(digest!, ownRoom);
+
+  expect(bytes?.buffer === ownRoom.buffer).toBe(true);
+  expect(bytes).toEqual(OLD.fragments.get(digest!));
 });
 
 it("never consumes what is pinned by another instruction for the same package", async () => {
