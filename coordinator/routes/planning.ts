@@ -25,6 +25,7 @@ import {
   type DeploymentRecord,
   type EndpointRecord,
   type PackageRecord,
+  type Presence,
   type Table,
 } from "../store/tables.ts";
 import type { Parts } from "./parts.ts";
@@ -43,22 +44,37 @@ export function gateSite(
   endpoint: EndpointId,
 ): string {
   const site = standing.isBarred(endpoint, now()) ? undefined : presence.get(endpoint)?.site;
-  return site ?? `~${endpoint}`;
+  return site ?? ownSite(endpoint);
 }
 
-/** The site whose line carries what the endpoint fetches: that of a barred one is where it stands, too. */
+/** The site whose line carries what the endpoint fetches: that of a barred one is where it stands. */
 export function lineSite(
-  { presence, records, sites }: Pick<Parts, "presence" | "records" | "sites">,
+  parts: Pick<Parts, "presence" | "records" | "sites" | "standing" | "now">,
   endpoint: EndpointId,
 ): string {
-  const seen = presence.get(endpoint);
+  const seen = parts.presence.get(endpoint);
+  const site = seen?.site ?? (seen === undefined ? undefined : barredFrom(parts, endpoint, seen));
+  return site ?? ownSite(endpoint);
+}
+
+/** Where a barred endpoint would be, which is a member of no site. */
+function barredFrom(
+  { records, sites, standing, now }: Pick<Parts, "records" | "sites" | "standing" | "now">,
+  endpoint: EndpointId,
+  { facts, publicAddress }: Presence,
+): SiteName | undefined {
   const record = records.get(TABLES.endpoints, endpoint);
-  if (seen?.site !== undefined) return seen.site;
-  const alone = `~${endpoint}`;
-  if (seen === undefined || record === undefined) return alone;
-  const { facts, publicAddress } = seen;
-  const { homeSite } = record;
-  return placeEndpoint({ facts, publicAddress, homeSite, sites: sites.ordered() }) ?? alone;
+  if (record === undefined || !standing.isBarred(endpoint, now())) return undefined;
+  return placeEndpoint({
+    facts,
+    publicAddress,
+    homeSite: record.homeSite,
+    sites: sites.ordered(),
+  });
+}
+
+function ownSite(endpoint: EndpointId): string {
+  return `~${endpoint}`;
 }
 
 /** A DP that is barred from its site holds and serves nothing for it meanwhile. */
