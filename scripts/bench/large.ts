@@ -16,7 +16,7 @@ import type { StatusJob } from "../../protocol/operator-api.ts";
 import {
   Fleet,
   outputOf,
-  PROJECT_FOLDER,
+  RUN,
   until,
   writeNoise,
   type Program,
@@ -35,6 +35,7 @@ const QUOTA = "1GB";
 const COMPRESSION = "1";
 const JOB_LIMIT_MS = 3_600_000;
 const LOOK_MS = 2000;
+const MEMORY_LOOK_MS = 200;
 const FIRST_REQUEST_MAX_SECONDS = 5;
 const REFETCHED_MAX_SHARE = 0.01;
 const HELP = `npm run bench -- large [options]
@@ -118,12 +119,13 @@ async function measured(order: Order): Promise<Figures> {
   const publishing = await published(fleet, source);
   await rm(source);
   const [known] = (await fleet.status()).packages;
-  const disk = peakDisk(fleet.nodeFolder("one"));
+  const disk = peakOf(async () => diskBytes(fleet.nodeFolder("one")), LOOK_MS);
   await fleet.command(["deploy", REF, "--to", "all"]);
   let kill: Omit<KillFigures, "refetchedShare"> | undefined;
   if (killAt !== undefined) {
     const start = async (): Promise<Program> => fleet.startNode(node);
-    const memory = peakMemory(agent.pid);
+    const { pid } = agent;
+    const memory = peakOf(async () => peakMegabytes(pid), MEMORY_LOOK_MS);
     const end = await killed(fleet, {
       killAt,
       name: "one",
@@ -136,7 +138,7 @@ async function measured(order: Order): Promise<Figures> {
     agent = end.agent;
   }
   const job = await finishedJob(fleet);
-  const diskBytes = await disk.ended();
+  const peakDiskBytes = await disk.ended();
   const stored = join(fleet.nodeFolder("one"), "store", FOLDER, FILE);
   const isSame = job.state === "succeeded" && (await fileDigest(stored)) === digest;
   if (!isSame)
@@ -153,7 +155,7 @@ async function measured(order: Order): Promise<Figures> {
     publisherPeakMb: publishing.peakMb,
     coordinatorPeakMb: await peakMegabytes(fleet.coordinator?.pid ?? -1),
     agentPeakMb: await peakMegabytes(agent.pid),
-    diskRatio: diskBytes / sizeBytes,
+    diskRatio: peakDiskBytes / sizeBytes,
     agentCpuSeconds: await cpuSeconds(agent.pid),
     ...killFigures,
   };
@@ -173,11 +175,10 @@ async function published(
   source: string,
 ): Promise<{ readonly seconds: number; readonly peakMb: number }> {
   const [name = "", version = ""] = REF.split("@");
-  const program = join(PROJECT_FOLDER, "scripts/branchline.ts");
-  const words = ["package", "publish", source, "--name", name, "--version", version];
+  const words = ["branchline", "package", "publish", source, "--name", name, "--version", version];
   const action = ["--action", "store", "--path", FOLDER, "--compression", COMPRESSION];
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [program, ...words, ...action], {
+  const child = spawn(RUN, [...words, ...action], {
     env: { ...fleet.environment(), BRANCHLINE_DATA: fleet.dataFolder },
     stdio: ["ignore", "ignore", "inherit"],
   });
@@ -185,27 +186,25 @@ async function published(
     child.once("error", () => resolve(-1));
     child.once("exit", (code) => resolve(code ?? -1));
   });
-  let peakMb = 0;
-  while (child.exitCode === null && child.signalCode === null) {
-    peakMb = Math.max(peakMb, await peakMegabytes(child.pid ?? -1));
-    await Promise.race([ended, sleep(LOOK_MS / 10)]);
-  }
-  if ((await ended) !== 0) throw new Error("the package could not be published");
+  const memory = peakOf(async () => peakMegabytes(child.pid ?? -1), MEMORY_LOOK_MS);
+  const code = await ended;
+  const peakMb = await memory.ended();
+  if (code !== 0) throw new Error("the package could not be published");
   const seconds = (performance.now() - startedMs) / 1000;
   await fleet.command(["package", "activate", REF]);
   return { seconds, peakMb };
 }
 
-/** Looks at a program until it is ended or killed; its highest resident memory. */
-function peakMemory(pid: number): { ended(): Promise<number> } {
+/** Looks every so often until it is ended; the most that it saw. */
+function peakOf(look: () => Promise<number>, everyMs: number): { ended(): Promise<number> } {
   const stop = new AbortController();
   const looking = (async () => {
-    let peakMb = 0;
+    let peak = 0;
     while (!stop.signal.aborted) {
-      peakMb = Math.max(peakMb, await peakMegabytes(pid));
-      await sleep(LOOK_MS / 10, undefined, { signal: stop.signal }).catch(() => undefined);
+      peak = Math.max(peak, await look());
+      await sleep(everyMs, undefined, { signal: stop.signal }).catch(() => undefined);
     }
-    return peakMb;
+    return peak;
   })();
   return {
     ended: async () => {
@@ -215,24 +214,10 @@ function peakMemory(pid: number): { ended(): Promise<number> } {
   };
 }
 
-/** Looks at a folder until it is ended; the most bytes that it took on the disk. */
-function peakDisk(folder: string): { ended(): Promise<number> } {
-  const stop = new AbortController();
-  const looking = (async () => {
-    let peakBytes = 0;
-    while (!stop.signal.aborted) {
-      const { stdout } = await outputOf("du", ["-s", "--block-size=1", folder]);
-      peakBytes = Math.max(peakBytes, Number(stdout.split("\t")[0]));
-      await sleep(LOOK_MS, undefined, { signal: stop.signal }).catch(() => undefined);
-    }
-    return peakBytes;
-  })();
-  return {
-    ended: async () => {
-      stop.abort();
-      return looking;
-    },
-  };
+/** What a folder takes on the disk. */
+async function diskBytes(folder: string): Promise<number> {
+  const { stdout } = await outputOf("du", ["-s", "--block-size=1", folder]);
+  return Number(stdout.split("\t")[0]);
 }
 
 /** Highest resident memory of a running program so far; 0 where it has ended. */

@@ -13,7 +13,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseStatus, type Status } from "../../protocol/operator-api.ts";
 
 export const PROJECT_FOLDER = join(import.meta.dirname, "../..");
-const PROGRAM = join(PROJECT_FOLDER, "scripts/branchline.ts");
+/** Starts a program of the project with the flags and the environment that it has at an operator's. */
+export const RUN = join(PROJECT_FOLDER, "scripts/run");
 const STOP_GRACE_MS = 10_000;
 const POLL_MS = 300;
 
@@ -243,11 +244,6 @@ export class Fleet implements AsyncDisposable {
       XDG_CONFIG_HOME: join(this.folder, "home/.config"),
       TMPDIR: join(this.folder, "tmp"),
       BRANCHLINE_PASSPHRASE: "for tests and demonstrations only",
-      // As scripts/run sets it.
-      MALLOC_MMAP_THRESHOLD_: "131072",
-      NODE_COMPILE_CACHE:
-        process.env["NODE_COMPILE_CACHE"] ??
-        join(PROJECT_FOLDER, "node_modules/.cache/node-compile"),
     };
   }
 
@@ -369,10 +365,7 @@ async function textOf(stream: NodeJS.ReadableStream): Promise<string> {
 }
 
 function commandLine(prefix: Prefix, args: readonly string[]): [string, string[]] {
-  // As scripts/run starts an endpoint.
-  const flags = args[0] === "node" ? ["--max-semi-space-size=4", "--heap-growing-percent=100"] : [];
-  const line = [...prefix, process.execPath, ...flags, PROGRAM, ...args];
-  const [file = process.execPath, ...rest] = line;
+  const [file = RUN, ...rest] = [...prefix, RUN, "branchline", ...args];
   return [file, rest];
 }
 

@@ -59,8 +59,7 @@ export async function killed(fleet: Fleet, plan: KillPlan): Promise<Killed> {
     isFetch ? FETCH_LOOK_MS : LOOK_MS,
   );
   await fleet.nodes.get(name)?.kill();
-  const connection = await findConnection({ data: fleet.dataFolder }, readEnvironment());
-  await using client = new ApiClient(connection, AbortSignal.timeout(FIRST_REQUEST_LIMIT_MS));
+  await using client = await operatorClient(fleet);
   const beginMs = Date.now();
   const agent = await plan.start();
   const seenMs = await until(
@@ -79,11 +78,15 @@ export async function killed(fleet: Fleet, plan: KillPlan): Promise<Killed> {
 
 /** Bytes over the line beyond one copy, over the package's; the coordinator's own account. */
 export async function refetchedShare(fleet: Fleet): Promise<number> {
-  const connection = await findConnection({ data: fleet.dataFolder }, readEnvironment());
-  await using client = new ApiClient(connection, AbortSignal.timeout(FIRST_REQUEST_LIMIT_MS));
+  await using client = await operatorClient(fleet);
   const [site] = (await client.traffic({})).sites;
   if (site === undefined) throw new Error("nothing crossed the line");
   return site.ratio - 1;
+}
+
+async function operatorClient(fleet: Fleet): Promise<ApiClient> {
+  const connection = await findConnection({ data: fleet.dataFolder }, readEnvironment());
+  return new ApiClient(connection, AbortSignal.timeout(FIRST_REQUEST_LIMIT_MS));
 }
 
 async function fetchedBytes(folder: string): Promise<number> {
