@@ -16,6 +16,7 @@ import type { Digest } from "../../protocol/ids.ts";
 import { NO_BYTES_DIGEST, type AssemblyMark } from "./assembly-marks.ts";
 import type { AssemblyPoint, FileOfContent } from "./assembly-point.ts";
 import { parentPaths, type ContentIndex } from "./content-index.ts";
+import { inParallel } from "./in-parallel.ts";
 import { isErrorCode } from "./write-file.ts";
 
 const PARALLEL_LOOKS = 16;
@@ -95,7 +96,7 @@ async function wholeFiles(
 ): Promise<WholeFiles> {
   const looks = createHash("sha256");
   const entries = [...index.files.entries()].slice(0, mark.place);
-  const seen = await inParallel(entries, async ([, entry]) =>
+  const seen = await inParallel(entries, PARALLEL_LOOKS, async ([, entry]) =>
     there.has(entry.path) ? lookAt(join(folder, entry.path)) : undefined,
   );
   const isThere = entries.every(([place, entry]) => {
@@ -211,17 +212,4 @@ async function lookAt(path: string): Promise<BigIntStats | undefined> {
     if (!isErrorCode(cause, "ENOENT", "ENOTDIR")) throw cause;
     return undefined;
   }
-}
-
-async function inParallel<T, R>(
-  items: readonly T[],
-  work: (item: T) => Promise<R>,
-): Promise<readonly R[]> {
-  const results: R[] = [];
-  const queue = items.entries();
-  const worker = async (): Promise<void> => {
-    for (const [at, item] of queue) results[at] = await work(item);
-  };
-  await Promise.all(Array.from({ length: PARALLEL_LOOKS }, worker));
-  return results;
 }

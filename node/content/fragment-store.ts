@@ -19,6 +19,7 @@ import {
 import { FragmentFiles, isSameLook, isSettled, type FileLook } from "./fragment-files.ts";
 import { FragmentSyncs } from "./fragment-syncs.ts";
 import { HeldJournal, type HeldRecord } from "./held-journal.ts";
+import { inParallel } from "./in-parallel.ts";
 import { openJournalFile } from "./journal-file.ts";
 import type { FragmentStore } from "./ports.ts";
 import { isErrorCode } from "./write-file.ts";
@@ -281,21 +282,17 @@ async function adopt(
 ): Promise<ReadonlyMap<Digest, CacheEntry>> {
   const adopted = new Map<Digest, CacheEntry>();
   let hashedBytes = 0;
-  const queue = digests.values();
-  const worker = async (): Promise<void> => {
-    for (const digest of queue) {
-      const found = await stat(files.pathOf(digest));
-      const { size: sizeBytes, mtimeMs } = found;
-      const isPossible = found.isFile() && sizeBytes > 0 && sizeBytes <= FRAGMENT_WIRE_MAX_BYTES;
-      const isHashed = hashedBytes + sizeBytes <= ADOPT_HASH_MAX_BYTES;
-      if (isPossible && isHashed) hashedBytes += sizeBytes;
-      const isGood = isPossible && (!isHashed || (await isIntact(files, digest)));
-      const usedMs = Math.min(Math.floor(mtimeMs), nowMs);
-      if (isGood) adopted.set(digest, { sizeBytes, usedMs, rememberedMs: usedMs });
-      else await files.remove(digest);
-    }
-  };
-  await Promise.all(Array.from({ length: PARALLEL_LOOKS }, worker));
+  await inParallel(digests, PARALLEL_LOOKS, async (digest) => {
+    const found = await stat(files.pathOf(digest));
+    const { size: sizeBytes, mtimeMs } = found;
+    const isPossible = found.isFile() && sizeBytes > 0 && sizeBytes <= FRAGMENT_WIRE_MAX_BYTES;
+    const isHashed = hashedBytes + sizeBytes <= ADOPT_HASH_MAX_BYTES;
+    if (isPossible && isHashed) hashedBytes += sizeBytes;
+    const isGood = isPossible && (!isHashed || (await isIntact(files, digest)));
+    const usedMs = Math.min(Math.floor(mtimeMs), nowMs);
+    if (isGood) adopted.set(digest, { sizeBytes, usedMs, rememberedMs: usedMs });
+    else await files.remove(digest);
+  });
   return adopted;
 }
 

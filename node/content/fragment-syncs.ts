@@ -7,6 +7,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { Digest } from "../../protocol/ids.ts";
 import type { CacheEntry } from "../core/cache.ts";
 import type { HeldJournal, HeldRecord } from "./held-journal.ts";
+import { inParallel } from "./in-parallel.ts";
 
 /** What a power cut costs at most: a second, or this many bytes or files (distribution 5.7). */
 const BATCH_MAX_MS = 1000;
@@ -99,14 +100,10 @@ export class FragmentSyncs implements AsyncDisposable {
   }
 
   async #sync(files: ReadonlyMap<Digest, FileHandle>, notes: readonly HeldRecord[]): Promise<void> {
-    const queue = files.entries();
     const durable: Digest[] = [];
-    const worker = async (): Promise<void> => {
-      for (const [digest, file] of queue) {
-        if (await this.#isSynced(digest, file)) durable.push(digest);
-      }
-    };
-    await Promise.all(Array.from({ length: PARALLEL_SYNCS }, worker));
+    await inParallel([...files], PARALLEL_SYNCS, async ([digest, file]) => {
+      if (await this.#isSynced(digest, file)) durable.push(digest);
+    });
     const { journal, entryOf, onLost } = this.#ports;
     const held = durable.flatMap((digest): readonly HeldRecord[] => {
       const entry = entryOf(digest);

@@ -3,7 +3,6 @@
  * go of the fragments that they were made of. In that order the power may fail anywhere.
  */
 import { createHash, type Hash } from "node:crypto";
-import type { BigIntStats } from "node:fs";
 import type { FileHandle } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { parseDigest } from "../../protocol/ids.ts";
@@ -11,6 +10,7 @@ import { NO_BYTES_DIGEST } from "./assembly-marks.ts";
 import { addLook, type CheckedTree } from "./checked-tree.ts";
 import type { ConsumedFragments } from "./consumed-fragments.ts";
 import type { AssemblyMarks } from "./half-made.ts";
+import { inParallel } from "./in-parallel.ts";
 import { syncFolder } from "./write-file.ts";
 
 /** Written between two syncs; what is both in a file and in the store at a time. */
@@ -97,20 +97,13 @@ export class SettledFiles implements AsyncDisposable {
   }
 
   async #sync(begun: BegunFile | undefined): Promise<void> {
-    const whole = this.#whole;
-    const looks: BigIntStats[] = [];
-    const queue = whole.entries();
-    const worker = async (): Promise<void> => {
-      for (const [at, { handle }] of queue) {
-        await handle.sync();
-        looks[at] = await handle.stat({ bigint: true });
-      }
-    };
-    await Promise.all([begun?.handle.sync(), ...Array.from({ length: PARALLEL_SYNCS }, worker)]);
+    const [, files] = await Promise.all([
+      begun?.handle.sync(),
+      inParallel(this.#whole, PARALLEL_SYNCS, synced),
+    ]);
     this.#whole = [];
-    for (const [at, { place, handle }] of whole.entries()) {
-      const look = looks[at];
-      if (look !== undefined) addLook(this.#looks, place, look);
+    for (const { place, handle, look } of files) {
+      addLook(this.#looks, place, look);
       await handle.close();
     }
   }
@@ -121,4 +114,9 @@ export class SettledFiles implements AsyncDisposable {
     const prefix = isAny ? parseDigest(begun.digest.copy().digest("hex")) : NO_BYTES_DIGEST;
     await this.#parts.marks?.mark({ place: this.#place, bytes, prefix, looks: this.#looks });
   }
+}
+
+async function synced({ place, handle }: WholeFile) {
+  await handle.sync();
+  return { place, handle, look: await handle.stat({ bigint: true }) };
 }

@@ -8,7 +8,7 @@ import { FolderFragmentStore } from "../../../node/content/fragment-store.ts";
 import { HalfMade } from "../../../node/content/half-made.ts";
 import type { FragmentStore } from "../../../node/content/ports.ts";
 import type { Digest } from "../../../protocol/ids.ts";
-import { Life, type LifeSettings } from "../../support/dying-disk.ts";
+import { dyingDisk, Life, type LifeSettings } from "../../support/dying-disk.ts";
 import {
   MemoryExchange,
   memoryPackage,
@@ -53,16 +53,20 @@ export interface Course {
   outcome?: string;
 }
 
+/** One at a time: its disk is under all file operations of this process until it is disposed. */
 export class DyingNode implements AsyncDisposable {
   readonly dataDir: string;
+  readonly #disk: Disposable;
   readonly #manifests = new Map<string, Buffer>();
 
-  private constructor(dataDir: string) {
+  private constructor(dataDir: string, disk: Disposable) {
     this.dataDir = dataDir;
+    this.#disk = disk;
   }
 
   static async open(): Promise<DyingNode> {
-    return new DyingNode(await mkdtemp(join(tmpdir(), "branchline-half-")));
+    const dataDir = await mkdtemp(join(tmpdir(), "branchline-half-"));
+    return new DyingNode(dataDir, await dyingDisk());
   }
 
   /** All fragments are on the disk, as after a fetch a while ago. */
@@ -132,6 +136,7 @@ export class DyingNode implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#disk[Symbol.dispose]();
     await this.clear();
   }
 

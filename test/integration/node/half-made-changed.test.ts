@@ -14,18 +14,11 @@ import {
   writeFile,
 } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Digest } from "../../../protocol/ids.ts";
 import { swarmSections } from "../../../protocol/swarm-order.ts";
-import { dyingDisk } from "../../support/dying-disk.ts";
 import { swarmDigests } from "../../support/memory-content.ts";
 import { DyingNode, FILES, FRAGMENT_BYTES, PACK, packOf, text, type Course } from "./dying-node.ts";
-
-let disk: Disposable;
-beforeAll(async () => {
-  disk = await dyingDisk();
-});
-afterAll(() => disk[Symbol.dispose]());
 
 let node: DyingNode;
 beforeEach(async () => {
@@ -92,6 +85,12 @@ function onlyOf(path: string): readonly Digest[] {
   return fragmentsOf(path).filter((digest) => !others.includes(digest));
 }
 
+/** Every fragment that was not held any more has come again, once, and no other. */
+function expectLostFetched(fetched: readonly Digest[], held: readonly string[]): void {
+  const lost = [...PACK.fragments.keys()].filter((digest) => !held.includes(digest));
+  expect(fetched.toSorted()).toEqual(lost.toSorted());
+}
+
 /** A folder moved elsewhere, with a link in its place. */
 async function linked(folder: string): Promise<void> {
   await rename(folder, join(node.dataDir, "moved"));
@@ -131,8 +130,7 @@ describe("half-made files that are not what they were", () => {
     expect(first.fetched).toEqual([]);
     expect(outcome).toBe("success");
     await node.expectStored(FILES);
-    const lost = [...PACK.fragments.keys()].filter((digest) => !held.includes(digest));
-    expect(fetched.toSorted()).toEqual(lost.toSorted());
+    expectLostFetched(fetched, held);
   });
 
   it("are read again, and not fetched, where only their times have changed", async () => {
@@ -180,8 +178,7 @@ describe("half-made files that are not what they were", () => {
 
     expect(outcome).toBe("success");
     await node.expectStored(FILES);
-    const lost = [...PACK.fragments.keys()].filter((digest) => !held.includes(digest));
-    expect(fetched.toSorted()).toEqual(lost.toSorted());
+    expectLostFetched(fetched, held);
   });
 
   it("count up to the last good mark where the newest is torn or rotten", async () => {

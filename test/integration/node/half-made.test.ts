@@ -1,19 +1,12 @@
 /** An assembly that consumes its fragments, cut off between any two of its steps, and the process after it. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Action } from "../../../protocol/package-action.ts";
 import { swarmSections } from "../../../protocol/swarm-order.ts";
-import { dyingDisk } from "../../support/dying-disk.ts";
 import { memoryPackage } from "../../support/memory-content.ts";
 import { DyingNode, FILES, FRAGMENT_BYTES, PACK } from "./dying-node.ts";
 import { RUN_FIELDS } from "./job-fixture.ts";
-
-let disk: Disposable;
-beforeAll(async () => {
-  disk = await dyingDisk();
-});
-afterAll(() => disk[Symbol.dispose]());
 
 let node: DyingNode;
 beforeEach(async () => {

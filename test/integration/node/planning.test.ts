@@ -3,6 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Action } from "../../../protocol/package-action.ts";
+import type { MemoryPackage } from "../../support/memory-content.ts";
 import {
   jobFixture,
   memoryPackage,
@@ -22,6 +23,12 @@ afterEach(async () => {
 });
 
 const { noting, notes } = notingOn(() => node);
+
+/** Wants another state of the same package, and waits until that has failed too. */
+async function failedAfterChange(pack: MemoryPackage): Promise<void> {
+  node.direct(pack, { revision: "bbbbbbbbbbbbbbbb" });
+  await node.reported(({ revision, outcome }) => revision.startsWith("b") && outcome === "failed");
+}
 
 describe("detection around an install", () => {
   it("SE-15 starts no installer and fetches nothing where the package is there", async () => {
@@ -220,10 +227,7 @@ describe("several jobs", () => {
     const pack = noting("app", {}, "exit 1");
     await node.run(pack);
 
-    node.direct(pack, { revision: "bbbbbbbbbbbbbbbb" });
-    await node.reported(
-      ({ revision, outcome }) => revision.startsWith("b") && outcome === "failed",
-    );
+    await failedAfterChange(pack);
 
     expect(await notes()).toEqual(["app", "app"]);
   });
@@ -231,10 +235,7 @@ describe("several jobs", () => {
   it("SE-23 starts again when the desired state changes back, also after a restart", async () => {
     const pack = noting("app", {}, "exit 1");
     await node.run(pack);
-    node.direct(pack, { revision: "bbbbbbbbbbbbbbbb" });
-    await node.reported(
-      ({ revision, outcome }) => revision.startsWith("b") && outcome === "failed",
-    );
+    await failedAfterChange(pack);
     node = await node.restarted();
 
     const last = await node.run(pack);

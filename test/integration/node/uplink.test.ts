@@ -15,7 +15,7 @@ import { fleetPin, joinProof, joinTokenText } from "../../../protocol/join-token
 import { parseReport, type JobReport, type RefusalReport } from "../../../protocol/report.ts";
 import { Journal } from "../../../node/content/journal.ts";
 import { createCoordinatorClient } from "../../../node/uplink/coordinator-client.ts";
-import { openIdentity } from "../../../node/uplink/identity.ts";
+import { openIdentity, type Identity } from "../../../node/uplink/identity.ts";
 import { joinFleet, readJoined } from "../../../node/uplink/join.ts";
 import { createOrigin } from "../../../node/uplink/origin.ts";
 import { Outbox } from "../../../node/uplink/outbox.ts";
@@ -192,20 +192,24 @@ describe("requests", () => {
   });
 });
 
+function outboxOf(journal: Journal, { key }: Identity): Outbox {
+  return new Outbox({
+    journal,
+    session: session(),
+    url,
+    key,
+    log,
+    now: () => 1,
+    random: () => 0,
+  });
+}
+
 describe("reports", () => {
   it("SE-17 are delivered after an outage, signed, and forgotten only when acknowledged", async () => {
     const identity = await openIdentity(dataDir);
     const file = memoryJournalFile();
     const journal = await Journal.open(file, log);
-    const outbox = new Outbox({
-      journal,
-      session: session(),
-      url,
-      key: identity.key,
-      log,
-      now: () => 1,
-      random: () => 0,
-    });
+    const outbox = outboxOf(journal, identity);
     const report: RefusalReport = {
       kind: "refusal",
       id: "r1",
@@ -237,15 +241,7 @@ describe("reports", () => {
     const identity = await openIdentity(dataDir);
     const { endpoint } = identity;
     const journal = await Journal.open(memoryJournalFile(), log);
-    const outbox = new Outbox({
-      journal,
-      session: session(),
-      url,
-      key: identity.key,
-      log,
-      now: () => 1,
-      random: () => 0,
-    });
+    const outbox = outboxOf(journal, identity);
     const stop = new AbortController();
     answer = (_seen, response) => {
       response.end(JSON.stringify({ stored: ["old", "new", "r1"] }));
