@@ -18,6 +18,9 @@ const OUTAGE_FACTOR = 4;
 const OUTAGE_MIN_MS = 1000;
 /** Pace before anything came. */
 const FIRST_GAP_MS = 250;
+/** Until so many fragments have come, a line is taken for this slow by whoever thinks that a holder failed. */
+const KNOWN_MIN_COUNT = 8;
+const UNKNOWN_GAP_MS = 1000;
 /** Arrivals from the origin before their pace is believed; until then a fast line is assumed. */
 const MEASURED_MIN_COUNT = 4;
 const FAST_GAP_MS = 100;
@@ -36,6 +39,7 @@ const ALONE_SHARE = 0.75;
 
 export class WanPace {
   private siteMs = FIRST_GAP_MS;
+  private siteCount = 0;
   private meanMs = FIRST_GAP_MS;
   private originMs = 0;
   private originCount = 0;
@@ -44,6 +48,7 @@ export class WanPace {
 
   /** A fragment came from anywhere after this pause. */
   progressed(pauseMs: number): void {
+    this.siteCount++;
     const outageMs = Math.max(OUTAGE_FACTOR * this.siteMs, OUTAGE_MIN_MS);
     const gapMs = Math.min(pauseMs, outageMs, GAP_MAX_MS);
     const weight = gapMs > this.siteMs ? EWMA_WEIGHT : DECAY_WEIGHT;
@@ -70,6 +75,11 @@ export class WanPace {
   /** Usual time between two fragments of the site. */
   get gapMs(): number {
     return this.siteMs;
+  }
+
+  /** The same for judging others: at first several fragments share the line, and the first comes late. */
+  get patienceGapMs(): number {
+    return this.siteCount < KNOWN_MIN_COUNT ? Math.max(this.siteMs, UNKNOWN_GAP_MS) : this.siteMs;
   }
 
   /** Leases that must be in hand when more are asked for. */

@@ -24,10 +24,10 @@ const FIRST_RANKS = 2 * HOLDER_COUNT;
 /** The named holder gets this long on the LAN before a forced lease is asked (distribution 3.2 step 3). */
 const HOLDER_PATIENCE_MIN_MS = 2000;
 /** Where there is no session with it, others had their time to bring what it was sent. */
-const STRANGER_PATIENCE_MIN_MS = 500;
+const STRANGER_PATIENCE_MIN_MS = 1000;
 /** What the origin has sent to a holder is on a slow line for as long as everything that went before it. */
 const HOLDER_PATIENCE_GAPS = 8;
-const STRANGER_PATIENCE_GAPS = 4;
+const STRANGER_PATIENCE_GAPS = 6;
 /** Some behind the holders look for a free place after so many gaps: a holder may have died. */
 const STANDBY_GAPS = 64;
 /** How long the number of holders that the gate told is taken for true. */
@@ -211,7 +211,9 @@ export class WanPolicy {
     }
     for (const { index, holder, isServed } of answer.leased) {
       const before = this.refused.get(index);
-      const sinceMs = before?.holder === holder ? before.sinceMs : nowMs;
+      // The holder's time to pass it on begins when the origin has sent it.
+      const isSame = before?.holder === holder && before.isServed === isServed;
+      const sinceMs = isSame ? before.sinceMs : nowMs;
       this.refused.set(index, { holder, isServed, sinceMs, seenMs: nowMs });
     }
     if (answer.holders !== undefined) this.told = { holders: answer.holders, atMs: nowMs };
@@ -291,10 +293,10 @@ export class WanPolicy {
     const stalled = nowMs - this.progressMs;
     const want: number[] = [];
     const unreachable: number[] = [];
-    const { gapMs } = this.pace;
+    const { gapMs, patienceGapMs } = this.pace;
     const leasedPauseMs = Math.max(LEASED_PAUSE_MIN_MS, PATIENCE_GAPS * gapMs);
-    const nearMs = Math.max(HOLDER_PATIENCE_MIN_MS, HOLDER_PATIENCE_GAPS * gapMs);
-    const strangerMs = Math.max(STRANGER_PATIENCE_MIN_MS, STRANGER_PATIENCE_GAPS * gapMs);
+    const nearMs = Math.max(HOLDER_PATIENCE_MIN_MS, HOLDER_PATIENCE_GAPS * patienceGapMs);
+    const strangerMs = Math.max(STRANGER_PATIENCE_MIN_MS, STRANGER_PATIENCE_GAPS * patienceGapMs);
     for (const index of missing.indices()) {
       const refused = this.refused.get(index);
       if (refused === undefined || nowMs - refused.seenMs > leasedPauseMs) want.push(index);

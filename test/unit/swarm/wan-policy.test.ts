@@ -50,6 +50,20 @@ class Node {
   }
 }
 
+/** From the first answer that another was sent the only fragment; every later one says the same. */
+function forcedAfterMs(node: Node): number {
+  const sent = { ...NOTHING, leased: [{ index: 0, holder: peer, isServed: true }] };
+  node.wish();
+  node.answer(sent);
+  const sinceMs = node.nowMs;
+  for (; node.nowMs - sinceMs < 30_000; node.nowMs += 20) {
+    const wish = node.wish();
+    if (wish?.force !== undefined) break;
+    if (wish !== undefined) node.answer(sent, 0);
+  }
+  return node.nowMs - sinceMs;
+}
+
 /** How long a node of that rank keeps still when the site falls silent. */
 function patienceOf(rank: number, gapMs: number): number {
   const node = new Node({ rank, siteSize: 16 });
@@ -193,38 +207,55 @@ describe("lease wishes", () => {
     expect(stuck.wish()).toMatchObject({ force: "noProgress" });
   });
 
-  it("force past a holder after 2 s where there is a session with it, after 0.5 s where there is none", () => {
+  it("force past a holder after 2 s where there is a session with it, after 1 s where there is none", () => {
     for (const [near, patienceMs] of [
       [true, 2000],
-      [false, 500],
+      [false, 1000],
     ] as const) {
       const node = new Node({}, 1);
       node.near = near;
-      node.wish();
-      node.answer({ ...NOTHING, leased: [{ index: 0, holder: peer, isServed: true }] });
-      node.policy.failed(undefined, node.nowMs - 5000);
-      const sinceMs = node.nowMs;
-      while (node.wish()?.force === undefined) node.nowMs += 20;
-      expect(node.nowMs - sinceMs).toBeGreaterThan(patienceMs);
-      expect(node.nowMs - sinceMs).toBeLessThan(patienceMs + 1500);
+      for (let index = 0; index < 10; index++) node.progress(100);
+
+      const waitedMs = forcedAfterMs(node);
+      expect(waitedMs).toBeGreaterThan(patienceMs);
+      // It asks every two seconds.
+      expect(waitedMs).toBeLessThan(patienceMs + 2100);
     }
+  });
+
+  it("force past nobody for 6 s, or 8 s, while the pace of the line is not known", () => {
+    const [stranger, neighbour] = [new Node({}, 1), new Node({}, 1)];
+    neighbour.near = true;
+
+    expect(forcedAfterMs(stranger)).toBeGreaterThan(6000);
+    expect(forcedAfterMs(neighbour)).toBeGreaterThan(8000);
   });
 
   it("force past a holder only after eight gaps of a slow line: what was sent to it is on its way", () => {
     const node = new Node({}, 1);
     node.near = true;
     for (let index = 0; index < 100; index++) node.progress(1000);
-    node.wish();
-    node.answer({ ...NOTHING, leased: [{ index: 0, holder: peer, isServed: true }] });
-    const sinceMs = node.nowMs;
-    while (node.wish()?.force === undefined) node.nowMs += 20;
 
-    expect(node.nowMs - sinceMs).toBeGreaterThan(7500);
-    expect(node.nowMs - sinceMs).toBeLessThan(10_500);
+    const waitedMs = forcedAfterMs(node);
+    expect(waitedMs).toBeGreaterThan(7500);
+    expect(waitedMs).toBeLessThan(10_500);
+  });
+
+  it("count a holder's time from when the origin has sent it the fragment, not from its lease", () => {
+    const node = new Node({}, 1);
+    node.near = true;
+    for (let index = 0; index < 100; index++) node.progress(1000);
+    node.wish();
+    node.answer({ ...NOTHING, leased: [{ index: 0, holder: peer, isServed: false }] });
+    node.nowMs += 9000;
+
+    expect(node.wish()?.force).toBeUndefined();
+    expect(forcedAfterMs(node)).toBeGreaterThan(7500);
   });
 
   it("to force go on without any rank's wait, and pause as the gate says once it grants no more", () => {
     const node = new Node({ rank: 9, siteSize: 16 }, 40);
+    for (let index = 0; index < 10; index++) node.progress(100);
     const leased = node.missing.map((index) => ({ index, holder: peer, isServed: true }));
     while (node.wish() === undefined) node.nowMs += 50;
     node.answer({ ...NOTHING, leased });
