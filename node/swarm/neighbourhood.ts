@@ -7,7 +7,7 @@ import { DeployError } from "../../protocol/errors.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { ControlMessage } from "../../protocol/exchange.ts";
 import type { Refusal, SwarmPlace } from "../content/ports.ts";
-import { chosenNeighbours, NEIGHBOUR_COUNT } from "../core/exchange/rendezvous.ts";
+import { chosenNeighbours, neighbourCount } from "../core/exchange/rendezvous.ts";
 import { Session, type OwnHello } from "./session.ts";
 import { TaskSet } from "./task-set.ts";
 
@@ -17,7 +17,7 @@ import { TaskSet } from "./task-set.ts";
  */
 const SECOND_MOVE_MS = 200;
 /** DPs and two neighbours at once, the others so much apart: handshakes of a whole site keep its content back. */
-const DIAL_STEP_MS = 60;
+const DIAL_STEP_MS = 150;
 const FIRST_DIALS = 3;
 const REDIAL_MIN_MS = 1000;
 const REDIAL_MAX_MS = 60_000;
@@ -38,6 +38,8 @@ export interface NeighbourhoodPorts {
 
 interface DialState {
   isDialling: boolean;
+  /** The last try found nobody. */
+  isFailing: boolean;
   nextMs: number;
   pauseMs: number;
 }
@@ -90,14 +92,22 @@ export class Neighbourhood {
     return this.banned.has(peer) || this.place?.roster.barred?.includes(peer) === true;
   }
 
-  /** Dials whom a fetching node should know and does not yet. Called some times a second. */
+  /**
+   * Dials whom a fetching node should know and does not yet: for everyone who cannot be reached, and for
+   * everyone who is barred, somebody else. Called some times a second.
+   */
   reach(): void {
     const { place } = this;
     if (place?.roster.site === undefined) return;
     const known = this.knownAddresses(place);
-    const neighbours = chosenNeighbours(this.ports.self, [...known.keys()], NEIGHBOUR_COUNT);
+    const peers = [...known.keys()].filter((peer) => !this.isBarred(peer));
+    const count = neighbourCount(peers.length + 1);
+    const reachable = peers.filter((peer) => this.dials.get(peer)?.isFailing !== true);
+    const { self } = this.ports;
+    const chosen = chosenNeighbours(self, peers, count);
+    const others = chosenNeighbours(self, reachable, count);
     const dps = place.roster.dps.map(({ endpoint }) => endpoint);
-    for (const [at, peer] of [...new Set([...dps, ...neighbours])].entries()) {
+    for (const [at, peer] of [...new Set([...dps, ...chosen, ...others])].entries()) {
       const addresses = known.get(peer);
       const delayMs = DIAL_STEP_MS * Math.max(0, at - FIRST_DIALS);
       if (addresses !== undefined) this.reachOne(peer, addresses, delayMs);
@@ -138,8 +148,12 @@ export class Neighbourhood {
     this.tasks.run(async () => {
       try {
         const { stream, connection } = await this.ports.dial(peer, addresses);
+        state.isFailing = false;
         state.pauseMs = REDIAL_MIN_MS;
         this.tasks.run(async () => this.establish(stream, connection, place));
+      } catch (error) {
+        state.isFailing = true;
+        throw error;
       } finally {
         state.isDialling = false;
         state.nextMs = this.ports.nowMs() + state.pauseMs;
@@ -154,6 +168,7 @@ export class Neighbourhood {
     const isFirstMover = isToDp === isOfDp ? this.ports.self < peer : isToDp;
     const state: DialState = {
       isDialling: false,
+      isFailing: false,
       nextMs: isFirstMover ? fromMs : fromMs + SECOND_MOVE_MS,
       pauseMs: REDIAL_MIN_MS,
     };

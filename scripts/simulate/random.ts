@@ -39,15 +39,4 @@ export class Random {
       .sort((one, other) => one.weight - other.weight)
       .map(({ item }) => item);
   }
-
-  /** `count` different numbers below `limit` without `except`; fewer where there are fewer. */
-  choose(count: number, limit: number, except: number): readonly number[] {
-    const chosen = new Set<number>();
-    const wanted = Math.min(count, limit - 1);
-    while (chosen.size < wanted) {
-      const number = this.below(limit);
-      if (number !== except) chosen.add(number);
-    }
-    return [...chosen];
-  }
 }

@@ -50,6 +50,8 @@ export class SimulatedNode {
   scheduler: Scheduler;
   readonly sessions = new Map<EndpointId, PeerSession>();
   readonly banned = new Set<EndpointId>();
+  /** Whom it dials next, where a neighbour cannot be reached. */
+  strangers: SimulatedNode[] = [];
   /** Who fetches the package with it, as far as it knows. */
   private readonly joined = new Map<EndpointId, SimulatedNode>();
   /** Fragments it awaits from the origin. */

@@ -2,7 +2,6 @@
  * One site in virtual time: production schedulers on a LAN of first-in-first-out ports, behind one WAN
  * line with the production lease gate. Does for each node what node/swarm does around the scheduler.
  */
-import { NEIGHBOUR_COUNT } from "../../node/core/exchange/rendezvous.ts";
 import type { SchedulerEffect } from "../../node/core/exchange/scheduler.ts";
 import type { Bitmap } from "../../protocol/bitmap.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
@@ -10,19 +9,16 @@ import { EventQueue, START_MS } from "./event-queue.ts";
 import { indicesFrom } from "./package-shape.ts";
 import { Random } from "./random.ts";
 import { otherEnd, SimulatedNode, type PeerSession } from "./simulated-node.ts";
+import { SimulatedSessions } from "./simulated-sessions.ts";
 import type { Incident, SiteCourse, Strike } from "./site-course.ts";
 import { SiteOrigin } from "./site-origin.ts";
 
-/** Noise handshake, HELLO both ways. */
-const DIAL_MS = 15;
-/** The end with the larger id waits for the other before it dials; dials go out once a second. */
-const SECOND_MOVE_MS = 1000;
-const REDIAL_MIN_MS = 1000;
-const REDIAL_MAX_MS = 60_000;
 /** A JOIN of an unknown package makes a node check in at once: jitter, check-in, manifest. */
 const NEWS_MIN_MS = 100;
 const NEWS_MAX_MS = 400;
 const HOLDER_RETRY_MS = 50;
+/** From a ban to the bar: a report, and the news of it to the site. */
+const BAR_MS = 1500;
 /** From the kill of all programs to the first that runs again. */
 const RESTART_MS = 2000;
 
@@ -38,7 +34,7 @@ export class SiteSimulation {
   private readonly list: readonly SimulatedNode[];
   private readonly open: Set<SimulatedNode>;
   private incidents: Incident[];
-  private isSplit: boolean;
+  private readonly sessions: SimulatedSessions;
 
   constructor(course: SiteCourse) {
     this.course = course;
@@ -59,7 +55,12 @@ export class SiteSimulation {
       dps: cast.filter(({ place }) => place.role === "dp").map(({ id }) => id),
     });
     this.open = new Set(this.list.filter((node) => node.isHonest));
-    this.isSplit = course.isSplit ?? false;
+    this.sessions = new SimulatedSessions(this.list, {
+      queue: this.queue,
+      course,
+      random: this.random,
+      onOpen: (node, session) => this.sendJoin(node, session, false),
+    });
     this.incidents = course.incidents.toSorted((a, b) => a.atFraction - b.atFraction);
     for (const node of this.list) {
       this.queue.planAt(START_MS + node.casting.startMs, () => this.start(node));
@@ -90,58 +91,7 @@ export class SiteSimulation {
     node.step({ type: "known", indices: indicesFrom(0, pageCount) });
     if (!node.isFetching) return;
     for (const session of sessions.values()) this.sendJoin(node, session, false);
-    this.reach(node);
-  }
-
-  private reach(node: SimulatedNode): void {
-    const self = this.list.indexOf(node);
-    const chosen = this.random.choose(NEIGHBOUR_COUNT, this.list.length, self);
-    const dps = this.list.filter(({ casting }) => casting.place.role === "dp");
-    const others = chosen.flatMap((at) => this.list[at] ?? []);
-    for (const peer of new Set([...dps, ...others])) {
-      if (peer === node) continue;
-      this.dial(node, peer, node.id < peer.id ? 0 : SECOND_MOVE_MS, REDIAL_MIN_MS);
-    }
-  }
-
-  private dial(node: SimulatedNode, peer: SimulatedNode, delayMs: number, pauseMs: number): void {
-    this.queue.planIn(delayMs, () => {
-      const isDone = !node.isFetching || node.sessions.has(peer.id) || peer.state === "dead";
-      if (isDone || node.state !== "up" || node.banned.has(peer.id)) return;
-      this.queue.planIn(DIAL_MS, () => {
-        if (node.sessions.has(peer.id)) return;
-        const isOpen = peer.state === "up" && !peer.banned.has(node.id);
-        if (node.state === "up" && isOpen && !this.isApart(node, peer)) {
-          this.openSession(node, peer);
-        } else this.dial(node, peer, pauseMs, Math.min(2 * pauseMs, REDIAL_MAX_MS));
-      });
-    });
-  }
-
-  /** The first half of the site and the rest do not reach each other while it is split. */
-  private isApart(one: SimulatedNode, other: SimulatedNode): boolean {
-    const isFirst = (node: SimulatedNode): boolean =>
-      2 * this.list.indexOf(node) < this.list.length;
-    return this.isSplit && isFirst(one) !== isFirst(other);
-  }
-
-  private openSession(node: SimulatedNode, peer: SimulatedNode): void {
-    const session: PeerSession = { isOpen: true, ends: [node, peer] };
-    node.sessions.set(peer.id, session);
-    peer.sessions.set(node.id, session);
-    for (const end of session.ends) if (end.isFetching) this.sendJoin(end, session, false);
-  }
-
-  private closeSession(session: PeerSession): void {
-    if (!session.isOpen) return;
-    session.isOpen = false;
-    const [one, other] = session.ends;
-    one.sessions.delete(other.id);
-    other.sessions.delete(one.id);
-    this.queue.planIn(this.course.lanLatencyMs, () => {
-      one.peerLeft(other);
-      other.peerLeft(one);
-    });
+    this.sessions.reach(node);
   }
 
   private sendJoin(from: SimulatedNode, session: PeerSession, isAnswer: boolean): void {
@@ -189,7 +139,9 @@ export class SiteSimulation {
         this.banCount++;
         node.banned.add(effect.peer);
         const session = node.sessions.get(effect.peer);
-        if (session !== undefined) this.closeSession(session);
+        if (session !== undefined) this.sessions.close(session);
+        this.sessions.reachAnother(node);
+        this.queue.planIn(BAR_MS, () => this.convicted(effect.peer));
         break;
       }
       case "complete":
@@ -312,7 +264,7 @@ export class SiteSimulation {
   }
 
   private happen(incident: Incident): void {
-    if (incident.kind === "heal") this.isSplit = false;
+    if (incident.kind === "heal") this.sessions.heal();
     else if (incident.kind === "restart") this.restart(incident.awayMs);
     else this.strike(incident);
   }
@@ -327,10 +279,7 @@ export class SiteSimulation {
     victim.life++;
     switch (incident.kind) {
       case "kill":
-        victim.state = "dead";
-        this.open.delete(victim);
-        for (const session of victim.sessions.values()) this.closeSession(session);
-        this.origin.dropEndpoint(victim.id, true);
+        this.take(victim);
         break;
       case "freeze":
         // The machine's kernel goes on taking what is on its way: the origin sees it served.
@@ -347,18 +296,37 @@ export class SiteSimulation {
     }
   }
 
+  /** Out of the site for good. */
+  private take(victim: SimulatedNode): void {
+    victim.state = "dead";
+    this.open.delete(victim);
+    for (const session of victim.sessions.values()) {
+      this.sessions.close(session);
+      this.sessions.reachAnother(otherEnd(session, victim));
+    }
+    this.origin.dropEndpoint(victim.id, true);
+  }
+
+  /** What it signed convicts it: it is barred, and fetches for itself when the others have what they need. */
+  private convicted(peer: EndpointId): void {
+    const guilty = this.nodes.get(peer);
+    if (guilty === undefined || guilty.state !== "up") return;
+    guilty.life++;
+    this.take(guilty);
+  }
+
   /** All programs are killed; one after the other starts again within `spreadMs`. */
   private restart(spreadMs: number): void {
     for (const [at, node] of this.random.shuffled(this.list).entries()) {
       node.life++;
       node.state = "away";
-      for (const session of node.sessions.values()) this.closeSession(session);
+      for (const session of node.sessions.values()) this.sessions.close(session);
       this.origin.dropEndpoint(node.id, true);
       const delayMs = RESTART_MS + (at * spreadMs) / this.list.length;
       this.queue.planIn(delayMs, () => {
         this.origin.returned(node.id);
         this.know(node, node.restart());
-        if (node.isFetching) this.reach(node);
+        if (node.isFetching) this.sessions.reach(node);
       });
     }
   }
@@ -375,7 +343,7 @@ export class SiteSimulation {
     node.state = "up";
     this.origin.returned(node.id);
     if (node.completeMs === undefined) this.returnedMs.set(node.id, this.queue.nowMs);
-    for (const session of node.sessions.values()) this.closeSession(session);
+    for (const session of node.sessions.values()) this.sessions.close(session);
     node.wake();
     if (!node.isStarted) {
       this.start(node);
@@ -387,7 +355,7 @@ export class SiteSimulation {
       node.step({ type: "failed", index, source: "origin", reason: "lost" });
     }
     node.awaited.clear();
-    if (node.isFetching) this.reach(node);
+    if (node.isFetching) this.sessions.reach(node);
   }
 
   private holder(): SimulatedNode | undefined {

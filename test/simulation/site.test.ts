@@ -121,13 +121,13 @@ describe("a simulated site", () => {
     expect(Math.max(...ratios)).toBeLessThan(1.3);
   });
 
-  it("BR-3 finishes with a corrupt and a silent peer and refetches nothing over the WAN", () => {
+  it("BR-3 finishes with a corrupt and a silent peer and refetches only what a convict had on its way", () => {
     const faults = { corrupt: { share: 0.125, fragmentShare: 0.3 }, silent: { share: 0.125 } };
 
     const site = simulated({ endpoints: 8, faults }, 3);
 
     expect(site.unfinished()).toEqual([]);
-    expect(extraCopies(site)).toBe(0);
+    expect(extraCopies(site)).toBeLessThanOrEqual(HOLDER_WINDOW);
     expect(site.banCount).toBeGreaterThan(0);
   });
 

@@ -1,7 +1,8 @@
 /**
- * How an agent tells its neighbours what arrived. What came over the LAN is told to all in small batches;
- * what came over the WAN goes to two rotating peers first, so that they pass it on (distribution 3.2
- * step 4). A DP does not announce: it offers (seeding.ts).
+ * How an agent tells its neighbours what arrived. What came over the LAN is told in small batches to those
+ * who can use it: who lacks it, who sent it and counts its copies, and a DP, which counts them all. Everyone
+ * else hears of it with the next such message. What came over the WAN goes to two rotating peers first, so
+ * that they pass it on (distribution 3.2 step 4). A DP does not announce: it offers (seeding.ts).
  */
 import type { EndpointId } from "../../../protocol/ids.ts";
 import type { Neighbour } from "../neighbour.ts";
@@ -11,6 +12,9 @@ const OFFER_ALL_MS = 500;
 /** The first after a pause is told at once, what follows so soon in one message. */
 const HAVE_BATCH_MS = 50;
 const HAVE_BATCH_COUNT = 16;
+/** So late, or when so much has gathered, everyone hears of everything. */
+const LATE_MS = 1000;
+const LATE_MAX_COUNT = 256;
 
 export interface Announcement {
   readonly indices: readonly number[];
@@ -31,15 +35,24 @@ interface Offer {
   readonly atMs: number;
 }
 
+/** Came from a neighbour. */
+interface Arrival {
+  readonly index: number;
+  readonly source: EndpointId;
+}
+
 export class Announcements {
-  private fresh: number[] = [];
+  private fresh: Arrival[] = [];
+  /** What each neighbour has not been told because it has it too. */
+  private untold = new Map<EndpointId, readonly number[]>();
+  private untoldSinceMs = 0;
   private toldMs = Number.NEGATIVE_INFINITY;
   private offers: readonly Offer[] = [];
   private turn = 0;
 
   /** Came from a neighbour. */
-  arrived(index: number): void {
-    this.fresh.push(index);
+  arrived(index: number, source: EndpointId): void {
+    this.fresh.push({ index, source });
   }
 
   /** Came over the WAN: whom to tell at once. */
@@ -56,17 +69,37 @@ export class Announcements {
 
   /** What is due by now. */
   due(site: AnnouncedSite, nowMs: number): readonly Announcement[] {
-    return [...this.batch(site, nowMs), ...this.widened(site, nowMs)];
+    return [...this.batch(site, nowMs), ...this.widened(site, nowMs), ...this.late(site, nowMs)];
   }
 
   private batch({ neighbours, isEnd }: AnnouncedSite, nowMs: number): readonly Announcement[] {
     const isDue =
       this.fresh.length >= HAVE_BATCH_COUNT || isEnd || nowMs - this.toldMs >= HAVE_BATCH_MS;
     if (this.fresh.length === 0 || !isDue) return [];
-    const indices = this.fresh;
+    const arrivals = this.fresh;
     this.fresh = [];
     this.toldMs = nowMs;
-    return neighbours.size === 0 ? [] : [{ indices, peers: [...neighbours.keys()] }];
+    return [...neighbours.values()].flatMap((neighbour): readonly Announcement[] => {
+      const { peer } = neighbour;
+      const fresh = arrivals.map(({ index }) => index);
+      const indices = [...(this.untold.get(peer) ?? []), ...fresh];
+      if (isNews(neighbour, arrivals) || indices.length > LATE_MAX_COUNT) {
+        this.untold.delete(peer);
+        return [{ indices, peers: [peer] }];
+      }
+      if (this.untold.size === 0) this.untoldSinceMs = nowMs;
+      this.untold.set(peer, indices);
+      return [];
+    });
+  }
+
+  private late({ neighbours }: AnnouncedSite, nowMs: number): readonly Announcement[] {
+    if (this.untold.size === 0 || nowMs - this.untoldSinceMs < LATE_MS) return [];
+    const { untold } = this;
+    this.untold = new Map();
+    return [...untold]
+      .filter(([peer]) => neighbours.has(peer))
+      .map(([peer, indices]) => ({ indices, peers: [peer] }));
   }
 
   private widened({ neighbours }: AnnouncedSite, nowMs: number): readonly Announcement[] {
@@ -80,6 +113,10 @@ export class Announcements {
       })
       .filter(({ peers }) => peers.length > 0);
   }
+}
+
+function isNews({ peer, isDp, have }: Neighbour, arrivals: readonly Arrival[]): boolean {
+  return isDp || arrivals.some(({ index, source }) => source === peer || !have.has(index));
 }
 
 /** `count` of the items, beginning at a place that moves on. */

@@ -12,17 +12,23 @@ export function rendezvousRank(
   return peers.filter((peer) => peer !== self && weight(peer, topic) > own).length;
 }
 
-/** Neighbours that a fetching node dials beside the DP (distribution 5.4). */
-export const NEIGHBOUR_COUNT = 12;
 /** In a site up to this size the neighbours that a node has found so far are the site. */
 const SMALL_SITE_SIZE = 16;
+/** In a larger one fewer do, as each is dialled by as many again: every message goes to all neighbours. */
+const NEIGHBOUR_COUNT = 8;
+const SMALL_SITE_NEIGHBOUR_COUNT = 12;
+
+/** Neighbours that a fetching node dials beside the DP (distribution 5.4). */
+export function neighbourCount(siteSize: number): number {
+  return siteSize > SMALL_SITE_SIZE ? NEIGHBOUR_COUNT : SMALL_SITE_NEIGHBOUR_COUNT;
+}
 
 /**
  * Position in the whole site of the one that is `rank`-th among the peers that joined it: they are a
  * sample of a larger site, and at the beginning a small one.
  */
 export function rankInSite(rank: number, joinedCount: number, siteSize: number): number {
-  const isSample = siteSize > SMALL_SITE_SIZE || joinedCount >= NEIGHBOUR_COUNT;
+  const isSample = siteSize > SMALL_SITE_SIZE || joinedCount >= neighbourCount(siteSize);
   const scale = isSample ? Math.max(1, siteSize / (joinedCount + 1)) : 1;
   return Math.round(rank * scale);
 }

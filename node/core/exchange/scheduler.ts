@@ -271,7 +271,7 @@ export class Scheduler {
     if (!isOverWan) this.heard(source, nowMs);
     if (!this.keep(index)) return;
     if (!isOverWan) {
-      if (this.seeding === undefined) this.announcements.arrived(index);
+      if (this.seeding === undefined) this.announcements.arrived(index, source);
       else this.seeding.settle(index);
       return;
     }
