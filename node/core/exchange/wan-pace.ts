@@ -18,7 +18,7 @@ const OUTAGE_FACTOR = 4;
 const OUTAGE_MIN_MS = 1000;
 /** Pace before anything came. */
 const FIRST_GAP_MS = 250;
-/** Until so many fragments have come, a line is taken for this slow by whoever thinks that a holder failed. */
+/** Until so many fragments have come, a line is taken for this slow by whoever thinks that a neighbour failed. */
 const KNOWN_MIN_COUNT = 8;
 const UNKNOWN_GAP_MS = 1000;
 /** Arrivals from the origin before their pace is believed; until then a fast line is assumed. */

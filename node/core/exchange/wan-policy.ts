@@ -296,7 +296,7 @@ export class WanPolicy {
     const { gapMs, patienceGapMs } = this.pace;
     const leasedPauseMs = Math.max(LEASED_PAUSE_MIN_MS, PATIENCE_GAPS * gapMs);
     const nearMs = Math.max(HOLDER_PATIENCE_MIN_MS, HOLDER_PATIENCE_GAPS * patienceGapMs);
-    const strangerMs = Math.max(STRANGER_PATIENCE_MIN_MS, STRANGER_PATIENCE_GAPS * patienceGapMs);
+    const strangerMs = Math.max(STRANGER_PATIENCE_MIN_MS, STRANGER_PATIENCE_GAPS * gapMs);
     for (const index of missing.indices()) {
       const refused = this.refused.get(index);
       if (refused === undefined || nowMs - refused.seenMs > leasedPauseMs) want.push(index);

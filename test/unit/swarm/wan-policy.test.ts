@@ -223,12 +223,13 @@ describe("lease wishes", () => {
     }
   });
 
-  it("force past nobody for 6 s, or 8 s, while the pace of the line is not known", () => {
+  it("force past no neighbour for 8 s while the pace of the line is not known", () => {
     const [stranger, neighbour] = [new Node({}, 1), new Node({}, 1)];
     neighbour.near = true;
 
-    expect(forcedAfterMs(stranger)).toBeGreaterThan(6000);
     expect(forcedAfterMs(neighbour)).toBeGreaterThan(8000);
+    // Nobody in an island of its own waits for long.
+    expect(forcedAfterMs(stranger)).toBeLessThan(4000);
   });
 
   it("force past a holder only after eight gaps of a slow line: what was sent to it is on its way", () => {
