@@ -7,20 +7,19 @@ import { DeployError } from "../../protocol/errors.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { ControlMessage } from "../../protocol/exchange.ts";
 import type { Refusal, SwarmPlace } from "../content/ports.ts";
-import { chosenNeighbours, neighbourCount } from "../core/exchange/rendezvous.ts";
+import {
+  chosenNeighbours,
+  neighbourCount,
+  REDIAL_MAX_MS,
+  REDIAL_MIN_MS,
+  SECOND_MOVE_MS,
+} from "../core/exchange/rendezvous.ts";
 import { Session, type OwnHello } from "./session.ts";
 import { TaskSet } from "./task-set.ts";
 
-/**
- * The one with the larger id leaves the first move to the other, which may know of nothing to fetch yet: not
- * for long. Nobody waits for a DP to begin.
- */
-const SECOND_MOVE_MS = 200;
 /** DPs and two neighbours at once, the others so much apart: handshakes of a whole site keep its content back. */
 const DIAL_STEP_MS = 150;
 const FIRST_DIALS = 3;
-const REDIAL_MIN_MS = 1000;
-const REDIAL_MAX_MS = 60_000;
 
 export interface NeighbourhoodPorts {
   readonly self: EndpointId;
@@ -102,12 +101,11 @@ export class Neighbourhood {
     const known = this.knownAddresses(place);
     const peers = [...known.keys()].filter((peer) => !this.isBarred(peer));
     const count = neighbourCount(peers.length + 1);
-    const reachable = peers.filter((peer) => this.dials.get(peer)?.isFailing !== true);
-    const { self } = this.ports;
-    const chosen = chosenNeighbours(self, peers, count);
-    const others = chosenNeighbours(self, reachable, count);
+    const inOrder = chosenNeighbours(this.ports.self, peers, peers.length);
+    const reachable = inOrder.filter((peer) => this.dials.get(peer)?.isFailing !== true);
     const dps = place.roster.dps.map(({ endpoint }) => endpoint);
-    for (const [at, peer] of [...new Set([...dps, ...chosen, ...others])].entries()) {
+    const wanted = new Set([...dps, ...inOrder.slice(0, count), ...reachable.slice(0, count)]);
+    for (const [at, peer] of [...wanted].entries()) {
       const addresses = known.get(peer);
       const delayMs = DIAL_STEP_MS * Math.max(0, at - FIRST_DIALS);
       if (addresses !== undefined) this.reachOne(peer, addresses, delayMs);

@@ -1,5 +1,10 @@
 /** Who talks to whom in a simulated site: what node/swarm/neighbourhood.ts does, in virtual time. */
-import { neighbourCount } from "../../node/core/exchange/rendezvous.ts";
+import {
+  neighbourCount,
+  REDIAL_MAX_MS,
+  REDIAL_MIN_MS,
+  SECOND_MOVE_MS,
+} from "../../node/core/exchange/rendezvous.ts";
 import type { EventQueue } from "./event-queue.ts";
 import type { Random } from "./random.ts";
 import type { PeerSession, SimulatedNode } from "./simulated-node.ts";
@@ -7,10 +12,6 @@ import type { SiteCourse } from "./site-course.ts";
 
 /** Handshake, HELLO both ways. */
 const DIAL_MS = 15;
-/** The end with the larger id waits for the other before it dials. */
-const SECOND_MOVE_MS = 200;
-const REDIAL_MIN_MS = 1000;
-const REDIAL_MAX_MS = 60_000;
 
 export interface SimulatedSessionsPorts {
   readonly queue: EventQueue;

@@ -79,9 +79,9 @@ export class Announcements {
     const arrivals = this.fresh;
     this.fresh = [];
     this.toldMs = nowMs;
+    const fresh = arrivals.map(({ index }) => index);
     return [...neighbours.values()].flatMap((neighbour): readonly Announcement[] => {
       const { peer } = neighbour;
-      const fresh = arrivals.map(({ index }) => index);
       const indices = [...(this.untold.get(peer) ?? []), ...fresh];
       if (isNews(neighbour, arrivals) || indices.length > LATE_MAX_COUNT) {
         this.untold.delete(peer);

@@ -24,6 +24,15 @@ export function neighbourCount(siteSize: number): number {
 }
 
 /**
+ * Of two that know each other the one with the larger id leaves the first dial to the other, which may know of
+ * nothing to fetch yet: not for long. Nobody waits for a DP to begin.
+ */
+export const SECOND_MOVE_MS = 200;
+/** Before a peer that could not be reached is dialled again; doubles up to the second. */
+export const REDIAL_MIN_MS = 1000;
+export const REDIAL_MAX_MS = 60_000;
+
+/**
  * Position in the whole site of the one that is `rank`-th among the peers that joined it: they are a
  * sample of a larger site, and at the beginning a small one.
  */
