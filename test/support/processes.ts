@@ -333,17 +333,21 @@ export async function outputOf(
   return { exitCode, stdout, stderr };
 }
 
+/** After so much the numbers below come again. */
+const NOISE_PERIOD_BYTES = 2 ** 34;
+
 /** A file of `sizeBytes` that no compressor makes smaller, the same for the same seed. */
 export async function writeNoise(path: string, sizeBytes: number, seed: number): Promise<void> {
   const file = createWriteStream(path);
   let state = (seed * 2_654_435_761 + 1) >>> 0;
   for (let left = sizeBytes; left > 0;) {
+    const round = Math.floor((sizeBytes - left) / NOISE_PERIOD_BYTES);
     const block = Buffer.alloc(Math.min(left, 1024 * 1024));
     for (let at = 0; at + 4 <= block.length; at += 4) {
       state ^= state << 13;
       state ^= state >>> 17;
       state ^= state << 5;
-      block.writeInt32LE(state | 0, at);
+      block.writeInt32LE((state ^ round) | 0, at);
     }
     left -= block.length;
     if (!file.write(block)) await new Promise((resolve) => file.once("drain", resolve));
