@@ -134,7 +134,7 @@ async function openRooms(
   const probe = stack.use(new LineProbe({ session, url, nowMs: () => performance.now(), log }));
   const fetchManifest = manifestFetcher(session, url);
   const content = await openContent(stack, { ...base, fetchManifest, now });
-  const origin = openOrigin(stack, { ...base, manners, probe });
+  const origin = await openOrigin(stack, { ...base, store: content.store, manners, probe });
   const swarm = stack.use(await openSwarm(base, content, { manners, origin }));
   content.tellLosses(swarm);
   const placing = new Placing(trust, swarm, settings);

@@ -97,6 +97,7 @@ function addFragmentRoute(app: App, parts: Parts, turns: LateTurns): void {
       if (blob === undefined) throw new DeployError("NOT_FOUND", { what: `fragment ${digest}` });
       const fromByte = rangeStart(request.headers.range, blob.sizeBytes);
       if (fromByte > 0) {
+        parts.gate.keptOriginBytes(grant, fromByte);
         const last = blob.sizeBytes - 1;
         reply.status(206).header("content-range", `bytes ${fromByte}-${last}/${blob.sizeBytes}`);
       }

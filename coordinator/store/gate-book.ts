@@ -42,6 +42,8 @@ export interface GateBook {
   addOriginBytes(holder: EndpointId, grant: SentGrant, sizeBytes: number): void;
   /** The same bytes turn out to be of no use: the transfer broke off. */
   lostOriginBytes(grant: Grant, sizeBytes: number): void;
+  /** A later transfer goes on after so many of them: they were of use. */
+  keptOriginBytes(grant: Grant, sizeBytes: number): void;
   /** Whether an endpoint was sent so much of a package within a day that something must be wrong. */
   isOverBudget(place: GatePlace, holder: EndpointId, wireBytes: number, nowMs: number): boolean;
   /** What a granted token stands for; tokens themselves name only the fragment. */
@@ -102,6 +104,12 @@ export function openGateBook(records: Records, now: () => number): GateBook {
       const gate = gateAt(grant);
       count(gate, grant.reason, -sizeBytes);
       count(gate, "broken", sizeBytes);
+    },
+    keptOriginBytes: (grant, sizeBytes) => {
+      const gate = gateAt(grant);
+      const keptBytes = Math.min(sizeBytes, gate.wan.broken);
+      count(gate, "broken", -keptBytes);
+      count(gate, grant.reason, keptBytes);
     },
     isOverBudget: (place, holder, wireBytes, nowMs) =>
       sentIn(gateAt(place), holder, nowMs).sizeBytes > budgetBytes(wireBytes),

@@ -4,7 +4,7 @@ import { mkdir, open, readdir, rename, rm, type FileHandle } from "node:fs/promi
 import { join } from "node:path";
 import type { Digest } from "../../protocol/ids.ts";
 
-const DIGEST_NAME = /^[0-9a-f]{64}$/u;
+export const DIGEST_NAME = /^[0-9a-f]{64}$/u;
 const PREFIX_NAME = /^[0-9a-f]{2}$/u;
 
 /** How a file looked when its bytes were hashed: any write to it changes one of these. */

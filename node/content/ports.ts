@@ -55,6 +55,8 @@ export interface Origin {
   lease(request: LeaseRequest, signal: AbortSignal): Promise<LeaseAnswer>;
   /** Wire bytes of one leased fragment, unverified, at most FRAGMENT_WIRE_MAX_BYTES. Same errors. */
   fragment(digest: Digest, token: string, signal: AbortSignal): Promise<Buffer>;
+  /** Whether a part of it came before its transfer broke: the next one goes on from there. */
+  hasBegun?(digest: Digest): boolean;
 }
 
 /** A package whose manifest has been verified, as the swarm knows it. */

@@ -86,6 +86,7 @@ export function guardedPorts(
 function guardedOrigin(origin: Origin, swarm: SwarmTag, owed: OwedFragments): Origin {
   return {
     fragment: async (digest, token, signal) => origin.fragment(digest, token, signal),
+    hasBegun: (digest) => origin.hasBegun?.(digest) ?? false,
     lease: async (request, signal) => {
       const answer = await origin.lease(request, signal);
       for (const { index } of answer.grants) owed.add(swarm, index);

@@ -237,6 +237,7 @@ export class PackageSwarm {
         const detail = `the origin sent bytes that do not match fragment ${digest}`;
         this.ports.onRefusal({ code: "EXCHANGE_FRAGMENT_CORRUPT", detail, fragment: digest });
       }
+      this.tellBegun();
       this.step({ type: "failed", index, source: "origin", reason: "lost" });
       return;
     }
@@ -253,12 +254,8 @@ export class PackageSwarm {
   }
 
   private async askLease(wish: LeaseWish): Promise<void> {
-    const request = {
-      manifest: this.item.manifestDigest,
-      ...wish,
-      want: [...wish.want],
-      release: [...wish.release],
-    };
+    const { manifestDigest: manifest } = this.item;
+    const request = { manifest, ...wish, want: [...wish.want], release: [...wish.release] };
     try {
       const answer = await this.ports.origin.lease(request, this.stop.signal);
       this.step({ type: "leased", answer });
@@ -275,7 +272,8 @@ export class PackageSwarm {
     const writing = this.write(digest, bytes);
     // A disk slower than the LAN slows the exchange down here instead of filling the memory.
     if (this.unwrittenBytes > UNWRITTEN_MAX_BYTES) await writing;
-    this.count(bytes.length, source);
+    const neighbour = source !== "origin" && this.ports.isDp(source) ? "dp" : "peer";
+    this.bytes.arrived(bytes.length, source === "origin" ? "origin" : neighbour);
     this.step({ type: "arrived", index, source });
     this.arrived([index]);
     await writing;
@@ -296,11 +294,6 @@ export class PackageSwarm {
       this.unwritten.delete(digest);
       this.unwrittenBytes -= bytes.length;
     }
-  }
-
-  private count(sizeBytes: number, source: FragmentSource): void {
-    if (source === "origin") this.bytes.arrived(sizeBytes, "origin");
-    else this.bytes.arrived(sizeBytes, this.ports.isDp(source) ? "dp" : "peer");
   }
 
   private matches(index: number, bytes: Buffer): boolean {
@@ -334,10 +327,17 @@ export class PackageSwarm {
 
   /** What has a digest may be fetched; a package that is only served wants nothing. */
   private wish(): void {
+    this.tellBegun();
     const known = this.catalog.known.map(({ index }) => index);
     const welcome = known.filter((index) => this.welcome.has(index) && !this.wanted.has(index));
     this.step({ type: "known", indices: welcome, isLanOnly: true });
     this.step({ type: "known", indices: known.filter((index) => this.wanted.has(index)) });
+  }
+
+  private tellBegun(): void {
+    const { origin } = this.ports;
+    const begun = this.catalog.known.filter(({ digest }) => origin.hasBegun?.(digest) === true);
+    this.step({ type: "begun", indices: begun.map(({ index }) => index) });
   }
 
   private takeStock(): void {

@@ -24,6 +24,7 @@ const CONNECT_TIMEOUT_MS = 10_000;
 /** A connection without work. The coordinator would keep it for 120 s, a proxy before it for 60 or 75. */
 const IDLE_MAX_MS = 50_000;
 const WHAT = "the server's answer";
+const PARTIAL_CONTENT = 206;
 /** Answers that are not 2xx carry a code and a sentence. */
 const ERROR_MAX_BYTES = 16 * 1024;
 /**
@@ -41,6 +42,8 @@ export interface CoordinatorRequest {
   /** Sent as JSON. */
   readonly body?: unknown;
   readonly limitBytes: number;
+  /** All of the answer's body so far, before the next part is read; `isRest`: it follows what a range left out. */
+  readonly onPart?: (bytes: Buffer, isRest: boolean) => Promise<void>;
   /** Connections of their own: for fragments, which may take long, and for measurements. */
   readonly lane?: Exclude<Lane, "control">;
   readonly signal: AbortSignal;
@@ -57,7 +60,12 @@ export interface CoordinatorRefusal {
 }
 
 export type CoordinatorAnswer =
-  | { readonly kind: "answered"; readonly body: Buffer }
+  | {
+      readonly kind: "answered";
+      readonly body: Buffer;
+      /** Without what the request's range left out. */
+      readonly isRest: boolean;
+    }
   | CoordinatorRefusal;
 
 export interface CoordinatorClient extends AsyncDisposable {
@@ -177,8 +185,12 @@ async function sentRequest(
     });
     const isSuccess = response.statusCode >= 200 && response.statusCode < 300;
     const boundBytes = isSuccess ? limitBytes : ERROR_MAX_BYTES;
-    const got = await (isControl ? controlBody : boundedBody)(response, boundBytes);
-    return isSuccess ? { kind: "answered", body: got } : refusalOf(response, got);
+    const isRest = response.statusCode === PARTIAL_CONTENT;
+    const onPart = async (bytes: Buffer): Promise<void> => request.onPart?.(bytes, isRest);
+    const got = isControl
+      ? await controlBody(response, boundBytes)
+      : await boundedBody(response, boundBytes, isSuccess ? onPart : undefined);
+    return isSuccess ? { kind: "answered", body: got, isRest } : refusalOf(response, got);
   } catch (cause) {
     request.signal.throwIfAborted();
     if (cause instanceof DeployError) throw cause;
@@ -210,13 +222,13 @@ async function controlBody(response: Dispatcher.ResponseData, limitBytes: number
 }
 
 /**
- * Throws DOCUMENT_TOO_LARGE, or DOCUMENT_INVALID where the body is encoded. `onPart` hears of every part
- * before the next one is read.
+ * Throws DOCUMENT_TOO_LARGE, or DOCUMENT_INVALID where the body is encoded. `onPart` sees all
+ * that has come before the next part is read.
  */
 export async function boundedBody(
   response: Dispatcher.ResponseData,
   limitBytes: number,
-  onPart?: (sizeBytes: number) => Promise<void>,
+  onPart?: (bytes: Buffer) => Promise<void>,
 ): Promise<Buffer> {
   const what = WHAT;
   const encoding = response.headers["content-encoding"];
@@ -236,7 +248,7 @@ export async function boundedBody(
       body = Buffer.concat([body.subarray(0, sizeBytes)], Math.max(neededBytes, 2 * body.length));
     }
     sizeBytes += part.copy(body, sizeBytes);
-    await onPart?.(part.length);
+    await onPart?.(body.subarray(0, sizeBytes));
   }
   return body.subarray(0, sizeBytes);
 }

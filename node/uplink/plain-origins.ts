@@ -92,6 +92,10 @@ export class PlainOrigins implements Origin, AsyncDisposable {
     }
   }
 
+  hasBegun(digest: Digest): boolean {
+    return this.#settings.coordinator.hasBegun?.(digest) ?? false;
+  }
+
   /** Tells the gate what it can in a moment: what it does not hear is fetched again by somebody. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stop.abort();

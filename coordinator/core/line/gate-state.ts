@@ -99,6 +99,8 @@ export interface GateState {
   /** Second copies that were granted lately, and how many more may be. */
   readonly forcedBudget: ForcedBudget;
   readonly forced: Record<ForceReason, number>;
+  /** With whom a transfer broke off: it goes on where it stopped. */
+  readonly begun: Map<number, EndpointId>;
   /** Holders that were passed by lately, and by whom. */
   readonly passedBy: Map<EndpointId, PassedBy>;
   readonly flows: Map<EndpointId, Flow>;
@@ -125,6 +127,7 @@ export function newGate(): GateState {
     servedMs: new Map(),
     forcedBudget: newForcedBudget(GATE_DEFAULTS),
     forced: { holderUnreachable: 0, noProgress: 0 },
+    begun: new Map(),
     passedBy: new Map(),
     flows: new Map(),
     servedGapMs: 0,
@@ -189,6 +192,7 @@ export function renewAll(gate: GateState, index: number, holder: EndpointId, mom
  * transfer that broke had ended before.
  */
 export function breakOff(gate: GateState, index: number, holder: EndpointId, endMs: number): void {
+  gate.begun.set(index, holder);
   if (gate.forcedLeases.get(index)?.holder === holder) gate.forcedLeases.delete(index);
   for (const [at, lease] of gate.leases) {
     if (lease.holder !== holder) continue;
@@ -211,6 +215,7 @@ export function markServed(
   gate.served.set(place, page);
   gate.leases.delete(index);
   gate.forcedLeases.delete(index);
+  gate.begun.delete(index);
   // Set anew, so that the map stays in the order of time.
   gate.servedMs.delete(index);
   gate.servedMs.set(index, nowMs);

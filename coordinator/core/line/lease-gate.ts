@@ -125,7 +125,12 @@ function answerRequest(gate: GateState, event: GateRequest, moment: Moment): Gat
   }
   const grants: { index: number; expiresMs: number }[] = [];
   const leased: { index: number; holder: EndpointId; isServed: boolean }[] = [];
-  const wanted = [...new Set(event.want)].slice(0, LEASE_MAX_FRAGMENTS);
+  const wanted = [...new Set(event.want)]
+    .slice(0, LEASE_MAX_FRAGMENTS)
+    // Others than the one that has its beginning take it last.
+    .toSorted(
+      (one, other) => begunElsewhere(gate, one, event) - begunElsewhere(gate, other, event),
+    );
   for (const index of wanted) {
     if (grants.length >= (event.most ?? LEASE_MAX_FRAGMENTS)) break;
     const { expiresMs, holder, isServed } = judge(gate, event, index, moment);
@@ -136,6 +141,11 @@ function answerRequest(gate: GateState, event: GateRequest, moment: Moment): Gat
   const isEmpty = grants.length === 0 && wanted.length > 0;
   const retryAfterMs = isEmpty ? retryAfter(gate, event, moment) : 0;
   return { grants, leased, retryAfterMs, holders: holdersOf(gate).size };
+}
+
+function begunElsewhere(gate: GateState, index: number, { endpoint }: GateRequest): number {
+  const begunWith = gate.begun.get(index);
+  return begunWith === undefined || begunWith === endpoint ? 0 : 1;
 }
 
 /** Coming sooner would find the same holders at work; with a place free, other fragments may be had. */

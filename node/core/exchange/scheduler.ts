@@ -12,11 +12,9 @@ import type { NextNumber } from "../neighbour.ts";
 import { PassingOn } from "./passing-on.ts";
 import { Seeding } from "./seeding.ts";
 import { SiteCopies } from "./site-copies.ts";
-import { WantedFragments } from "./wanted-fragments.ts";
+import { LEASE_WINDOW, WantedFragments } from "./wanted-fragments.ts";
 import { WanPolicy, type LeaseWish, type WanPlace } from "./wan-policy.ts";
 
-/** Leases are shuffled inside this window, so that holders ask for different fragments. */
-const LEASE_WINDOW = 128;
 /** Fewer missing than this: a second LAN source is asked at once (distribution 5.3). */
 const ENDGAME_COUNT = 8;
 /** Ticks come every 50 ms while something is missing: after such a pause the machine has slept. */
@@ -33,6 +31,8 @@ export type SchedulerEvent =
       /** Only from neighbours that have them: no lease is asked for. */
       readonly isLanOnly?: true;
     }
+  /** A part of these came over the line before their transfer broke. */
+  | { readonly type: "begun"; readonly indices: Iterable<number> }
   /** Already on this node's disk. */
   | { readonly type: "found"; readonly indices: Iterable<number> }
   /** No longer on this node's disk. */
@@ -83,7 +83,6 @@ export class Scheduler {
   private readonly banned = new Set<EndpointId>();
   private readonly next: NextNumber;
   private readonly leaseShift: number;
-  private lowestMissing = 0;
   private mostNeighbours = 0;
   private steppedMs: number;
   private isComplete = false;
@@ -150,6 +149,9 @@ export class Scheduler {
       case "known":
         for (const index of event.indices) this.wanted.knows(index, event.isLanOnly === true);
         break;
+      case "begun":
+        for (const index of event.indices) this.wanted.hasBegun(index);
+        break;
       case "found":
         for (const index of event.indices) if (this.keep(index)) this.seeding?.settle(index);
         break;
@@ -207,7 +209,6 @@ export class Scheduler {
       if (!this.have.delete(index)) continue;
       this.wanted.follow(index);
       this.isComplete = false;
-      this.lowestMissing = Math.min(this.lowestMissing, index);
       for (const neighbour of this.site.neighbours.values()) neighbour.wantedAgain(index);
     }
     this.wan.resumed(nowMs);
@@ -342,18 +343,11 @@ export class Scheduler {
     if (wish !== undefined) this.effects.push({ type: "askLease", wish });
   }
 
-  /** Wanted, at no neighbour, fetched by nobody: nearly sequential, shifted inside each window. */
+  /** Wanted, at no neighbour, fetched by nobody. */
   private *missingOnSite(): Generator<number> {
-    const { size } = this.have;
-    while (this.lowestMissing < size && this.have.has(this.lowestMissing)) this.lowestMissing++;
-    const first = this.lowestMissing - (this.lowestMissing % LEASE_WINDOW);
-    for (let start = first; start < size; start += LEASE_WINDOW) {
-      const length = Math.min(LEASE_WINDOW, size - start);
-      for (let offset = 0; offset < length; offset++) {
-        const index = start + ((offset + this.leaseShift) % length);
-        const isFree = this.site.of(index) === 0 && !this.requests.isAsked(index);
-        if (this.wanted.missing.has(index) && isFree && !this.wan.holds(index)) yield index;
-      }
+    for (const index of this.wanted.inLeaseOrder(this.leaseShift)) {
+      const isFree = this.site.of(index) === 0 && !this.requests.isAsked(index);
+      if (isFree && !this.wan.holds(index)) yield index;
     }
   }
 

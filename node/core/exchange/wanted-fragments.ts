@@ -3,6 +3,8 @@ import { Bitmap } from "../../../protocol/bitmap.ts";
 
 /** So few are looked for one by one; more are found by chance. */
 const FEW_COUNT = 32;
+/** Leases are shuffled inside this window, so that holders ask for different fragments. */
+export const LEASE_WINDOW = 128;
 
 export class WantedFragments {
   /** Known, not here, and not for the LAN only. */
@@ -12,6 +14,9 @@ export class WantedFragments {
   private readonly lanOnly: Bitmap;
   /** Known and not here. */
   private readonly wanted: Bitmap;
+  /** A part of these is here. */
+  private readonly begun = new Set<number>();
+  private lowestMissing = 0;
   private listed: readonly number[] | undefined;
 
   constructor(have: Bitmap) {
@@ -34,12 +39,34 @@ export class WantedFragments {
     this.follow(index);
   }
 
+  /** A part of it came over the line before its transfer broke. */
+  hasBegun(index: number): void {
+    if (!this.have.has(index)) this.begun.add(index);
+  }
+
   /** It came, or is gone again. */
   follow(index: number): void {
+    if (this.have.has(index)) this.begun.delete(index);
+    else this.lowestMissing = Math.min(this.lowestMissing, index);
     const isWanted = this.known.has(index) && !this.have.has(index);
     if (isWanted ? this.wanted.add(index) : this.wanted.delete(index)) this.listed = undefined;
     if (isWanted && !this.lanOnly.has(index)) this.missing.add(index);
     else this.missing.delete(index);
+  }
+
+  /** Missing ones: what has begun first, then nearly in sequence, shifted by `shift` inside each window. */
+  *inLeaseOrder(shift: number): Generator<number> {
+    for (const index of this.begun) if (this.missing.has(index)) yield index;
+    const { size } = this.have;
+    while (this.lowestMissing < size && this.have.has(this.lowestMissing)) this.lowestMissing++;
+    const first = this.lowestMissing - (this.lowestMissing % LEASE_WINDOW);
+    for (let start = first; start < size; start += LEASE_WINDOW) {
+      const length = Math.min(LEASE_WINDOW, size - start);
+      for (let offset = 0; offset < length; offset++) {
+        const index = start + ((offset + shift) % length);
+        if (this.missing.has(index) && !this.begun.has(index)) yield index;
+      }
+    }
   }
 
   /** All that is wanted, where that is little. */

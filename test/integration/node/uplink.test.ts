@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { hash } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import { parseDigest, publicKeyOf } from "../../../protocol/ids.ts";
 import { ed25519PublicKey } from "../../../protocol/dsse.ts";
 import { fleetPin, joinProof, joinTokenText } from "../../../protocol/join-token.ts";
 import { parseReport, type JobReport, type RefusalReport } from "../../../protocol/report.ts";
+import { BegunFragments } from "../../../node/content/begun-fragments.ts";
 import { Journal } from "../../../node/content/journal.ts";
 import { createCoordinatorClient } from "../../../node/uplink/coordinator-client.ts";
 import { openIdentity, type Identity } from "../../../node/uplink/identity.ts";
@@ -21,6 +23,7 @@ import { createOrigin } from "../../../node/uplink/origin.ts";
 import { Outbox } from "../../../node/uplink/outbox.ts";
 import { Session } from "../../../node/uplink/session.ts";
 import { memoryJournalFile } from "../../support/memory-journal-file.ts";
+import { noise } from "../../support/noise.ts";
 
 interface Seen {
   readonly line: string;
@@ -119,6 +122,14 @@ function session(renewed: CheckInAnswer["session"] = { bearer: "fresh", notAfter
   return made;
 }
 
+async function opened(): Promise<BegunFragments> {
+  return BegunFragments.open(
+    join(dataDir, "begun"),
+    () => false,
+    () => 0,
+  );
+}
+
 describe("requests", () => {
   it("SE-10 needs no inbound port: everything is asked by the node, from its own address", async () => {
     const client = createCoordinatorClient({ url, fleet: {}, localAddress: "127.0.0.9" });
@@ -173,6 +184,78 @@ describe("requests", () => {
     await expect(origin.fragment(digest, "t", signal)).rejects.toMatchObject({
       code: "UPLINK_REFUSED",
     });
+  });
+
+  it("goes on with a fragment where its transfer broke, also after a restart", async () => {
+    const whole = noise(300_000, "begun");
+    const digest = parseDigest(hash("sha256", whole, "hex"));
+    const fetched = async (begun: BegunFragments) =>
+      createOrigin(session(), url, undefined, begun).fragment(digest, "t", signal);
+    let sentTo = 100_000;
+    answer = ({ headers }, response) => {
+      const from = Number(/bytes=(\d+)-/u.exec(headers.range ?? "")?.[1] ?? 0);
+      response.writeHead(from === 0 ? 200 : 206, { "content-length": whole.length - from });
+      const isEnd = sentTo >= whole.length;
+      response.write(whole.subarray(from, sentTo), () => {
+        if (isEnd) response.end();
+        else setImmediate(() => response.destroy());
+      });
+    };
+    const first = await opened();
+    await expect(fetched(first)).rejects.toMatchObject({ code: "UPLINK_UNREACHABLE" });
+    expect(createOrigin(session(), url, undefined, first).hasBegun?.(digest)).toBe(true);
+    sentTo = 220_000;
+    const second = await opened();
+    await expect(fetched(second)).rejects.toMatchObject({ code: "UPLINK_UNREACHABLE" });
+    sentTo = whole.length;
+
+    const bytes = await fetched(await opened());
+
+    expect(bytes.equals(whole)).toBe(true);
+    const ranges = seen.map(({ headers }) => headers.range);
+    expect(ranges[0]).toBeUndefined();
+    // How much of what was sent arrived before the end did, the kernel knows.
+    const starts = ranges.slice(1).map((range) => Number(range?.slice(6, -1)));
+    expect(starts[0]).toBeGreaterThan(0);
+    expect(starts[1]).toBeGreaterThanOrEqual(starts[0]!);
+    expect(second.has(digest)).toBe(true);
+    expect((await opened()).has(digest)).toBe(false);
+  });
+
+  it("begins anew where what was kept does not go with the rest, or has no rest", async () => {
+    const whole = noise(1000, "begun");
+    const digest = parseDigest(hash("sha256", whole, "hex"));
+    const spoil = async () => {
+      const begun = await opened();
+      const transfer = await begun.transfer(digest);
+      await transfer.came(Buffer.alloc(400), false);
+      await transfer.broke();
+      return createOrigin(session(), url, undefined, begun);
+    };
+    const ranged = (status: number, bytes: Buffer): void => {
+      answer = ({ headers }, response) => {
+        const isRanged = headers.range !== undefined;
+        response.writeHead(isRanged ? status : 200).end(isRanged ? bytes : whole);
+      };
+    };
+    ranged(206, whole.subarray(400));
+    const spoiled = await spoil();
+    await expect(spoiled.fragment(digest, "t", signal)).rejects.toMatchObject({
+      code: "DOCUMENT_INVALID",
+    });
+    expect((await spoiled.fragment(digest, "t", signal)).equals(whole)).toBe(true);
+
+    ranged(400, Buffer.alloc(0));
+    const tooLong = await spoil();
+    await expect(tooLong.fragment(digest, "t", signal)).rejects.toMatchObject({
+      code: "UPLINK_REFUSED",
+    });
+    expect((await tooLong.fragment(digest, "t", signal)).equals(whole)).toBe(true);
+
+    // A proxy that knows no ranges.
+    ranged(200, whole);
+    expect((await (await spoil()).fragment(digest, "t", signal)).equals(whole)).toBe(true);
+    expect(await readdir(join(dataDir, "begun"))).toEqual([]);
   });
 
   it("renews a refused session once by a check-in and asks again", async () => {

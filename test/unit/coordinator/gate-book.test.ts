@@ -66,6 +66,17 @@ describe("gate book", () => {
     });
   });
 
+  it("counts what a later transfer goes on from as of use, and no more than broke off", () => {
+    gate.addOriginBytes(one, grant("lease"), 300);
+    gate.lostOriginBytes(grant("lease"), 300);
+    gate.keptOriginBytes(grant("lease"), 280);
+    gate.keptOriginBytes(grant("lease"), 280);
+
+    const [traffic] = gate.traffic();
+
+    expect(traffic).toMatchObject({ originBytes: 300, wan: { lease: 300, broken: 0 } });
+  });
+
   it("keeps the account over a restart, and takes over accounts without reasons", async () => {
     gate.addOriginBytes(one, grant("refetched"), 25);
     await gate.flush(nowMs);

@@ -1,41 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { newGate, type GateState } from "../../../coordinator/core/line/gate-state.ts";
-import {
-  step,
-  type GateEvent,
-  type GateRequest,
-} from "../../../coordinator/core/line/lease-gate.ts";
-import { endpointIdOf, type EndpointId } from "../../../protocol/ids.ts";
-
-const [a, b, c, d, dp] = [1, 2, 3, 4, 5].map((seed) =>
-  endpointIdOf(new Uint8Array(32).fill(seed)),
-) as [EndpointId, EndpointId, EndpointId, EndpointId, EndpointId];
-
-class Site {
-  state: GateState = newGate();
-  nowMs = 1000;
-  dps: EndpointId[] = [];
-  ask(endpoint: EndpointId, want: number[], more: Partial<GateRequest> = {}) {
-    return this.send({
-      type: "request",
-      endpoint,
-      want,
-      release: [],
-      force: undefined,
-      dps: this.dps,
-      ...more,
-    });
-  }
-  tell(type: "begin" | "served" | "progress" | "broken", endpoint: EndpointId, index: number) {
-    return this.send({ type, endpoint, index, dps: this.dps });
-  }
-  send(event: GateEvent) {
-    return step(this.state, event, this.nowMs);
-  }
-}
-const range = (from: number) => Array.from({ length: 32 }, (_none, at) => from + at);
-const granted = (answer: { grants: readonly { index: number }[] }) =>
-  answer.grants.map(({ index }) => index);
+import { a, b, c, d, dp, granted, range, Site } from "../../support/gate-site.ts";
 
 describe("lease gate", () => {
   it("grants a free fragment once and names its holder to the next", () => {
@@ -77,16 +41,6 @@ describe("lease gate", () => {
     expect(site.ask(b, [2]).grants).toEqual([]);
     site.nowMs += 1000;
     expect(granted(site.ask(b, [2]))).toEqual([2]);
-  });
-
-  it("frees all that a holder has when its transfer breaks and nothing else flows to it", () => {
-    const site = new Site();
-    site.ask(a, [1, 2, 3]);
-    site.tell("begin", a, 1);
-    site.tell("broken", a, 1);
-    site.nowMs += 1000;
-
-    expect(granted(site.ask(b, [1, 2, 3]))).toEqual([1, 2, 3]);
   });
 
   it("lets a token begin as long as nobody else was granted or sent its fragment", () => {
@@ -195,48 +149,6 @@ describe("lease gate", () => {
     site.ask(c, [2], force);
 
     expect(granted(site.ask(a, [3]))).toEqual([3]);
-  });
-
-  it("leaves a broken transfer to its holder for 1 s, then to others", () => {
-    const site = new Site();
-    site.ask(a, [1, 2]);
-    site.tell("broken", a, 1);
-    site.nowMs += 900;
-    expect(site.ask(b, [1]).grants).toEqual([]);
-    // Another transfer of the same holder says nothing about the broken one.
-    site.tell("progress", a, 2);
-    site.nowMs += 100;
-    expect(granted(site.ask(b, [1, 2]))).toEqual([1]);
-  });
-
-  it("takes back that a fragment was served when it turns out not to have arrived", () => {
-    const site = new Site();
-    site.ask(a, [1, 2]);
-    site.tell("served", a, 1);
-    site.tell("served", b, 2);
-
-    site.tell("broken", a, 1);
-    site.tell("broken", a, 2);
-
-    expect(granted(site.ask(c, [1, 2]))).toEqual([1]);
-  });
-
-  it("gives the holder of a broken transfer its whole time again when it asks", () => {
-    const site = new Site();
-    site.ask(a, [1]);
-    site.tell("broken", a, 1);
-    expect(granted(site.ask(a, [1]))).toEqual([1]);
-    site.nowMs += 4900;
-    expect(site.ask(b, [1]).grants).toEqual([]);
-  });
-
-  it("does not let a broken transfer of somebody else touch a lease", () => {
-    const site = new Site();
-    site.ask(a, [1]);
-    site.tell("broken", b, 1);
-    site.nowMs += 2000;
-
-    expect(site.ask(b, [1]).grants).toEqual([]);
   });
 
   it("grants a released fragment at once", () => {

@@ -66,6 +66,18 @@ describe("a scheduler", () => {
     expect(of(node.step({ type: "known", indices: all() }), "askLease")).toHaveLength(1);
   });
 
+  it("asks first for leases of what has begun, and once for each", () => {
+    const node = new Node();
+    node.step({ type: "begun", indices: [41, 7, 9] });
+    node.step({ type: "found", indices: [9] });
+
+    const [asked] = of(node.step({ type: "known", indices: all() }), "askLease");
+
+    expect(asked?.wish.want.slice(0, 2)).toEqual([41, 7]);
+    expect(new Set(asked?.wish.want).size).toBe(asked?.wish.want.length);
+    expect(asked?.wish.want).not.toContain(9);
+  });
+
   it("never fetches over the WAN what no grant named", () => {
     const node = new Node();
     node.step({ type: "known", indices: all() });
