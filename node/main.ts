@@ -17,7 +17,7 @@ import type { CacheKeeper } from "./content/cache-keeper.ts";
 import { openJournalFile } from "./content/journal-file.ts";
 import { Journal } from "./content/journal.ts";
 import type { Origin, Refusal, Swarm } from "./content/ports.ts";
-import { backoffMs } from "./core/backoff.ts";
+import { backoffMs, newsSpreadMs } from "./core/backoff.ts";
 import { chooseDp } from "./core/choose-dp.ts";
 import { openContent, type ContentRoom } from "./open-content.ts";
 import { openJobs, type JobRoom } from "./open-jobs.ts";
@@ -197,7 +197,7 @@ async function openCheckIn(
     listen: () => swarm.addresses(),
     nodeVersion: await programVersion(),
     intervalMs: settings.checkInMs,
-    isDp: () => isDp(trust),
+    newsSpreadMs: () => (isDp(trust) ? 0 : newsSpreadMs(trust.roster()?.peers.length ?? 0)),
     manners,
     system: async () => ({
       ...(await readSystemFacts(dataDir)),

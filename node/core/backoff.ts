@@ -11,6 +11,10 @@ const BACKOFF_MAX_MS = 300_000;
 const RETRY_AFTER_MAX_MS = 3_600_000;
 /** Check-ins of many nodes that started together drift apart by this part of the interval. */
 const INTERVAL_JITTER = 0.2;
+/** The first of a site to fetch a package needs the line, and the coordinator, for a moment. */
+const NEWS_SPREAD_MIN_MS = 300;
+const NEWS_SPREAD_PER_PEER_MS = 50;
+const NEWS_SPREAD_MAX_MS = 10_000;
 
 /** Full jitter: anywhere below the ceiling, but never before what `Retry-After` asked for. */
 export function backoffMs(failureCount: number, random: number, notBeforeMs = 0): number {
@@ -23,6 +27,12 @@ export function backoffMs(failureCount: number, random: number, notBeforeMs = 0)
 /** The interval ± 20 %. */
 export function jitteredMs(intervalMs: number, random: number): number {
   return Math.round(intervalMs * (1 - INTERVAL_JITTER + 2 * INTERVAL_JITTER * random));
+}
+
+/** A site of so many peers hears the same news at once: each checks in anywhere within this time. */
+export function newsSpreadMs(peerCount: number): number {
+  const wholeMs = peerCount * NEWS_SPREAD_PER_PEER_MS;
+  return Math.min(Math.max(NEWS_SPREAD_MIN_MS, wholeMs), NEWS_SPREAD_MAX_MS);
 }
 
 /** Value of a `Retry-After` header (seconds or an HTTP date) as a duration; 0 where it says nothing. */

@@ -38,7 +38,8 @@ export interface CheckInSettings {
   readonly listen: () => readonly string[];
   readonly nodeVersion: string;
   readonly intervalMs: number;
-  readonly isDp: () => boolean;
+  /** Most that this node waits when a neighbour has news: a whole site hears them at once. 0 for its DP. */
+  readonly newsSpreadMs: () => number;
   readonly system?: () => Promise<SystemFacts>;
   readonly manners?: Pick<Manners, "refresh" | "wastedBytes">;
   readonly cache?: { readonly use: CacheUse };
@@ -49,8 +50,6 @@ export interface CheckInSettings {
   readonly random: () => number;
   readonly log: Logger;
 }
-
-const NEWS_JITTER_MS = 300;
 
 type CheckInEnd =
   | { readonly kind: "answered" }
@@ -93,10 +92,9 @@ export class CheckIn {
     this.#endPause = () => ended.abort();
     const either = AbortSignal.any([signal, ended.signal]);
     await pause(delayMs, undefined, { signal: either }).catch(() => undefined);
-    // A whole site hears the same news at once; its DP goes first.
-    if (ended.signal.aborted && !this.#settings.isDp()) {
-      const jitterMs = this.#settings.random() * NEWS_JITTER_MS;
-      await pause(jitterMs, undefined, { signal }).catch(() => undefined);
+    if (ended.signal.aborted) {
+      const spreadMs = this.#settings.random() * this.#settings.newsSpreadMs();
+      await pause(spreadMs, undefined, { signal }).catch(() => undefined);
     }
   }
 

@@ -213,7 +213,7 @@ export class HostilePeer implements AsyncDisposable {
       ...uplink,
       listen: () => swarm.addresses(),
       nodeVersion: "hostile",
-      isDp: () => false,
+      newsSpreadMs: () => 0,
       onAccepted: async ({ instructions }) => {
         await place(trust, swarm);
         for (const one of instructions) await this.#serve(swarm, one);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { Roster } from "../../../protocol/check-in.ts";
 import { endpointIdOf, parseSiteName } from "../../../protocol/ids.ts";
 import type { LocationFacts } from "../../../protocol/location.ts";
-import { backoffMs, jitteredMs, retryAfterMs } from "../../../node/core/backoff.ts";
+import { backoffMs, jitteredMs, newsSpreadMs, retryAfterMs } from "../../../node/core/backoff.ts";
 import { chooseDp } from "../../../node/core/choose-dp.ts";
 import { endStateOf, isSuccess, outcomeOf } from "../../../node/core/outcome.ts";
 import { factsOf, parseIpv4Routes, parseIpv6Routes } from "../../../node/uplink/facts.ts";
@@ -85,6 +85,10 @@ describe("waiting times", () => {
 
   it("keeps the interval within a fifth", () => {
     expect([0, 0.5, 1].map((random) => jitteredMs(1000, random))).toEqual([800, 1000, 1200]);
+  });
+
+  it("spreads what a whole site hears at once by its size", () => {
+    expect([0, 6, 30, 200, 500].map(newsSpreadMs)).toEqual([300, 300, 1500, 10_000, 10_000]);
   });
 
   it("reads Retry-After as seconds or as a date", () => {
