@@ -14,7 +14,8 @@ export class FragmentCatalog {
   readonly count: number;
   private readonly contentCount: number;
   private readonly digests: (Digest | undefined)[];
-  private readonly sizes: Uint32Array;
+  /** Wire bytes by swarm index; 0 where they are not known yet. */
+  readonly sizes: Uint32Array;
   private readonly fragmentPages = new Set<number>();
   private awaited: readonly SwarmSection[];
 

@@ -87,7 +87,7 @@ export class PackageSwarm {
     this.catalog = new FragmentCatalog(content);
     this.wanted = new Bitmap(this.catalog.count);
     this.welcome = new Bitmap(this.catalog.count);
-    this.scheduler = new Scheduler(this.catalog.count, place, seed, ports.nowMs());
+    this.scheduler = new Scheduler(this.catalog.sizes, place, seed, ports.nowMs());
   }
 
   get have() {

@@ -10,6 +10,7 @@ import {
   type SchedulerEvent,
 } from "../../node/core/exchange/scheduler.ts";
 import type { WanPlace } from "../../node/core/exchange/wan-policy.ts";
+import type { FragmentSizes } from "../../node/core/exchange/wanted-fragments.ts";
 import { Bitmap } from "../../protocol/bitmap.ts";
 import type { EndpointId } from "../../protocol/ids.ts";
 import type { EventQueue } from "./event-queue.ts";
@@ -66,6 +67,7 @@ export class SimulatedNode {
   readonly uploads: UploadPort;
   downloadFreeMs = 0;
   private readonly queue: EventQueue;
+  private readonly sizes: FragmentSizes;
   private readonly perform: (node: SimulatedNode, effect: SchedulerEffect) => void;
   private tickMs = Infinity;
   private wasBusy = false;
@@ -73,7 +75,7 @@ export class SimulatedNode {
   constructor(
     queue: EventQueue,
     casting: Casting,
-    count: number,
+    sizes: FragmentSizes,
     perform: (node: SimulatedNode, effect: SchedulerEffect) => void,
   ) {
     this.queue = queue;
@@ -81,7 +83,8 @@ export class SimulatedNode {
     this.perform = perform;
     this.uploads = new UploadPort(queue);
     const { place, seed, lan } = casting;
-    this.scheduler = new Scheduler(count, place, seed, queue.nowMs, lan);
+    this.sizes = sizes;
+    this.scheduler = new Scheduler(sizes, place, seed, queue.nowMs, lan);
   }
 
   get id(): EndpointId {
@@ -135,7 +138,7 @@ export class SimulatedNode {
     const { have } = this.scheduler;
     const place = { ...casting.place, rank: 0 };
     const seed = casting.seed + this.life;
-    this.scheduler = new Scheduler(have.size, place, seed, queue.nowMs, casting.lan);
+    this.scheduler = new Scheduler(this.sizes, place, seed, queue.nowMs, casting.lan);
     this.joined.clear();
     this.awaited.clear();
     this.isAskingLease = false;

@@ -42,7 +42,7 @@ export class SiteSimulation {
     const { shape, cast } = course;
     this.list = cast.map(
       (casting) =>
-        new SimulatedNode(this.queue, casting, shape.count, (node, effect) =>
+        new SimulatedNode(this.queue, casting, shape.sizes, (node, effect) =>
           this.perform(node, effect),
         ),
     );

@@ -12,7 +12,7 @@ import type { NextNumber } from "../neighbour.ts";
 import { PassingOn } from "./passing-on.ts";
 import { Seeding } from "./seeding.ts";
 import { SiteCopies } from "./site-copies.ts";
-import { LEASE_WINDOW, WantedFragments } from "./wanted-fragments.ts";
+import { LEASE_WINDOW, WantedFragments, type FragmentSizes } from "./wanted-fragments.ts";
 import { WanPolicy, type LeaseWish, type WanPlace } from "./wan-policy.ts";
 
 /** Fewer missing than this: a second LAN source is asked at once (distribution 5.3). */
@@ -89,17 +89,17 @@ export class Scheduler {
   private effects: SchedulerEffect[] = [];
 
   constructor(
-    fragmentCount: number,
+    sizes: FragmentSizes,
     place: WanPlace,
     seed: number,
     nowMs: number,
     lan: LanSettings = LAN_DEFAULTS,
   ) {
-    this.have = new Bitmap(fragmentCount);
-    this.wanted = new WantedFragments(this.have);
+    this.have = new Bitmap(sizes.length);
+    this.wanted = new WantedFragments(this.have, sizes);
     this.steppedMs = nowMs;
     this.next = numbersFrom(seed);
-    this.site = new SiteCopies(fragmentCount, (index, isProven) => {
+    this.site = new SiteCopies(sizes.length, (index, isProven) => {
       this.passingOn.taken(index, this.steppedMs);
       // Leases are kept against the word of a stranger.
       if (isProven) this.wan.isOnLan(index);

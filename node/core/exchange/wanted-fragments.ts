@@ -5,11 +5,17 @@ import { Bitmap } from "../../../protocol/bitmap.ts";
 const FEW_COUNT = 32;
 /** Leases are shuffled inside this window, so that holders ask for different fragments. */
 export const LEASE_WINDOW = 128;
+/** Of so many the large ones go first: what comes last is small, and soon everywhere. */
+const LAST_COUNT = 64;
+
+/** Wire bytes by swarm index; 0 as long as an index page is on its way. */
+export type FragmentSizes = ArrayLike<number>;
 
 export class WantedFragments {
   /** Known, not here, and not for the LAN only. */
   readonly missing: Bitmap;
   private readonly have: Bitmap;
+  private readonly sizes: FragmentSizes;
   private readonly known: Bitmap;
   private readonly lanOnly: Bitmap;
   /** Known and not here. */
@@ -19,8 +25,9 @@ export class WantedFragments {
   private lowestMissing = 0;
   private listed: readonly number[] | undefined;
 
-  constructor(have: Bitmap) {
+  constructor(have: Bitmap, sizes: FragmentSizes) {
     this.have = have;
+    this.sizes = sizes;
     this.missing = new Bitmap(have.size);
     this.known = new Bitmap(have.size);
     this.lanOnly = new Bitmap(have.size);
@@ -54,9 +61,24 @@ export class WantedFragments {
     else this.missing.delete(index);
   }
 
-  /** Missing ones: what has begun first, then nearly in sequence, shifted by `shift` inside each window. */
+  /**
+   * Missing ones: what has begun first, then nearly in sequence, shifted by `shift` inside each window; the last by
+   * their size.
+   */
   *inLeaseOrder(shift: number): Generator<number> {
     for (const index of this.begun) if (this.missing.has(index)) yield index;
+    if (this.missing.count > LAST_COUNT) yield* this.inWindows(shift);
+    else
+      yield* [...this.inWindows(shift)].toSorted(
+        (one, other) => this.sizeOf(other) - this.sizeOf(one),
+      );
+  }
+
+  private sizeOf(index: number): number {
+    return this.sizes[index] ?? 0;
+  }
+
+  private *inWindows(shift: number): Generator<number> {
     const { size } = this.have;
     while (this.lowestMissing < size && this.have.has(this.lowestMissing)) this.lowestMissing++;
     const first = this.lowestMissing - (this.lowestMissing % LEASE_WINDOW);

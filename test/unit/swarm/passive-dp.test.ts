@@ -17,7 +17,7 @@ interface Coming {
 /** A node beside a DP that fetches nothing itself and takes from it whatever it fetches. */
 function lastArrivalMs(fragmentCount: number): number {
   const place = { role: "agent", dp: DP, rank: 0, siteSize: 3 } as const;
-  const scheduler = new Scheduler(fragmentCount, place, 1, 0);
+  const scheduler = new Scheduler(new Uint32Array(fragmentCount), place, 1, 0);
   const coming: Coming[] = [];
   let nowMs = 0;
   const later = (delayMs: number, take: Coming["take"]): void => {

@@ -20,10 +20,10 @@ class Node {
   readonly effects: SchedulerEffect[] = [];
   private readonly count: number;
   nowMs = 10_000;
-  constructor(place: Partial<WanPlace> = {}, count = COUNT) {
+  constructor(place: Partial<WanPlace> = {}, count = COUNT, sizes = new Uint32Array(count)) {
     const whole: WanPlace = { role: "agent", dp: undefined, rank: 0, siteSize: 8, ...place };
     this.count = count;
-    this.scheduler = new Scheduler(count, whole, 7, this.nowMs);
+    this.scheduler = new Scheduler(sizes, whole, 7, this.nowMs);
   }
   step(event: SchedulerEvent, waitMs = 0): readonly SchedulerEffect[] {
     this.nowMs += waitMs;
@@ -64,6 +64,22 @@ describe("a scheduler", () => {
     const node = new Node();
 
     expect(of(node.step({ type: "known", indices: all() }), "askLease")).toHaveLength(1);
+  });
+
+  it("asks for the last 64 by their size, large ones first, and for those before in sequence", () => {
+    const sizes = Uint32Array.from({ length: 100 }, (_none, at) => (at * 37) % 101);
+    const node = new Node({}, 100, sizes);
+    const [asked] = of(node.step({ type: "known", indices: range(0, 100) }), "askLease");
+    const want = asked!.wish.want;
+    const steps = want.slice(1).map((index, at) => (index - want[at]! + 100) % 100);
+    expect(steps.every((step) => step === 1)).toBe(true);
+
+    const later = new Node({}, 100, sizes);
+    later.step({ type: "found", indices: range(0, 36) });
+    const [last] = of(later.step({ type: "known", indices: range(0, 100) }), "askLease");
+
+    const bySize = [...range(36, 100)].toSorted((a, b) => sizes[b]! - sizes[a]!);
+    expect(last!.wish.want).toEqual(bySize.slice(0, 32));
   });
 
   it("asks first for leases of what has begun, and once for each", () => {
