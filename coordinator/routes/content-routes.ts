@@ -118,13 +118,14 @@ function addFragmentRoute(app: App, parts: Parts, turns: LateTurns): void {
       reply.raw.once("close", () => {
         closed.abort();
         transfer.line[Symbol.dispose]();
-        if (reply.raw.writableFinished) {
-          tellGate(parts, endpoint, grant, "served");
-          arrivals.sent(reply.raw, () => tellGate(parts, endpoint, grant, "broken"));
-        } else {
+        const lost = (): void => {
           parts.gate.lostOriginBytes(grant, transfer.sentBytes);
           tellGate(parts, endpoint, grant, "broken");
-        }
+        };
+        if (reply.raw.writableFinished) {
+          tellGate(parts, endpoint, grant, "served");
+          arrivals.sent(reply.raw, lost);
+        } else lost();
       });
       return reply
         .type("application/octet-stream")

@@ -14,7 +14,7 @@ const INTERVAL_JITTER = 0.2;
 /** The first of a site to fetch a package needs the line, and the coordinator, for a moment. */
 const NEWS_SPREAD_MIN_MS = 300;
 const NEWS_SPREAD_PER_PEER_MS = 50;
-const NEWS_SPREAD_MAX_MS = 10_000;
+const NEWS_SPREAD_MAX_MS = 5000;
 
 /** Full jitter: anywhere below the ceiling, but never before what `Retry-After` asked for. */
 export function backoffMs(failureCount: number, random: number, notBeforeMs = 0): number {

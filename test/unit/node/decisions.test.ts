@@ -88,7 +88,7 @@ describe("waiting times", () => {
   });
 
   it("spreads what a whole site hears at once by its size", () => {
-    expect([0, 6, 30, 200, 500].map(newsSpreadMs)).toEqual([300, 300, 1500, 10_000, 10_000]);
+    expect([0, 6, 30, 200, 500].map(newsSpreadMs)).toEqual([300, 300, 1500, 5000, 5000]);
   });
 
   it("reads Retry-After as seconds or as a date", () => {
