@@ -118,14 +118,13 @@ function addFragmentRoute(app: App, parts: Parts, turns: LateTurns): void {
       reply.raw.once("close", () => {
         closed.abort();
         transfer.line[Symbol.dispose]();
-        const lost = (): void => {
-          parts.gate.lostOriginBytes(grant, transfer.sentBytes);
-          tellGate(parts, endpoint, grant, "broken");
-        };
         if (reply.raw.writableFinished) {
           tellGate(parts, endpoint, grant, "served");
-          arrivals.sent(reply.raw, lost);
-        } else lost();
+          arrivals.sent(reply.raw, () => tellGate(parts, endpoint, grant, "broken"));
+        } else {
+          parts.gate.lostOriginBytes(grant, transfer.sentBytes);
+          tellGate(parts, endpoint, grant, "broken");
+        }
       });
       return reply
         .type("application/octet-stream")

@@ -94,7 +94,9 @@ export class BegunFragments {
       },
       broke: async () => {
         this.#underWay.delete(digest);
-        if (await file.broke()) this.#begun.add(digest);
+        if (!(await file.broke())) return;
+        this.#begun.add(digest);
+        await this.#makeRoom();
       },
       done: async () => {
         this.#underWay.delete(digest);

@@ -67,11 +67,9 @@ export class WantedFragments {
    */
   *inLeaseOrder(shift: number): Generator<number> {
     for (const index of this.begun) if (this.missing.has(index)) yield index;
-    if (this.missing.count > LAST_COUNT) yield* this.inWindows(shift);
-    else
-      yield* [...this.inWindows(shift)].toSorted(
-        (one, other) => this.sizeOf(other) - this.sizeOf(one),
-      );
+    const rest = this.inWindows(shift);
+    const bySize = (one: number, other: number): number => this.sizeOf(other) - this.sizeOf(one);
+    yield* this.missing.count > LAST_COUNT ? rest : [...rest].toSorted(bySize);
   }
 
   private sizeOf(index: number): number {

@@ -5,12 +5,10 @@ import type { IncomingMessage } from "node:http";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { randomBytes } from "node:crypto";
 import type { Digest } from "../../../protocol/ids.ts";
-import type { Traffic, WanBytes } from "../../../protocol/traffic.ts";
 import { until } from "../../support/processes.ts";
 import { newFleet, type TestEndpoint, type TestFleet } from "./fleet.ts";
 
 const INDEX = 2;
-const SIZE_BYTES = 100_000;
 
 let fleet: TestFleet;
 let agent: Agent;
@@ -23,7 +21,7 @@ beforeEach(async () => {
   await fleet.site("berlin", "10.1.0.0/16");
   a = await fleet.join("a", "berlin", "10.1.0.1");
   b = await fleet.join("b", "berlin", "10.1.0.2");
-  ({ manifest } = await fleet.publish("acme/app@1.0", [randomBytes(SIZE_BYTES)]));
+  ({ manifest } = await fleet.publish("acme/app@1.0", [randomBytes(100_000)]));
   await fleet.activate("acme/app@1.0");
   const target = { kind: "all" };
   await fleet.operator("POST", "/v1/deployments", { name: "acme/app", version: "1.0", target });
@@ -57,11 +55,6 @@ async function fetchOne(): Promise<void> {
   });
 }
 
-async function wanBytes(): Promise<WanBytes> {
-  const { sites } = await fleet.operator<Traffic>("GET", "/v1/traffic?site=berlin");
-  return sites[0]!.wan;
-}
-
 describe("a fragment that went out to its last byte", () => {
   it("is another's to fetch once the connection breaks before it brings another request", async () => {
     await fetchOne();
@@ -73,22 +66,6 @@ describe("a fragment that went out to its last byte", () => {
       return answer.grants.length > 0 ? answer.grants : undefined;
     });
     expect(grants).toMatchObject([{ index: INDEX }]);
-  });
-
-  it("is counted once where its holder goes on with what it has of it", async () => {
-    await fetchOne();
-    agent.destroy();
-    const [grant] = await until("the fragment is free", 10_000, async () => {
-      const { grants } = (await a!.lease(manifest, [INDEX])).body;
-      return grants.length > 0 ? grants : undefined;
-    });
-    expect(await wanBytes()).toMatchObject({ lease: 0, broken: SIZE_BYTES });
-
-    const { digest, token } = grant!;
-    const rest = { "x-branchline-lease": token, range: `bytes=${SIZE_BYTES - 30_000}-` };
-    await a!.get(`/v1/fragments/${digest}`, rest);
-
-    expect(await wanBytes()).toMatchObject({ lease: SIZE_BYTES, broken: 30_000 });
   });
 
   it.each([
