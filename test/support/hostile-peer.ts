@@ -14,6 +14,7 @@ import type { FragmentStore, Swarm } from "../../node/content/ports.ts";
 import { createSwarm } from "../../node/swarm/swarm.ts";
 import { TrustStore } from "../../node/trust/trust-store.ts";
 import type { VerifiedInstruction } from "../../node/trust/verified-instruction.ts";
+import { newsSpreadMs } from "../../node/core/backoff.ts";
 import { CheckIn, type CheckInSettings } from "../../node/uplink/check-in.ts";
 import { createCoordinatorClient } from "../../node/uplink/coordinator-client.ts";
 import { readFacts } from "../../node/uplink/facts.ts";
@@ -213,7 +214,8 @@ export class HostilePeer implements AsyncDisposable {
       ...uplink,
       listen: () => swarm.addresses(),
       nodeVersion: "hostile",
-      newsSpreadMs: () => 0,
+      // In no greater hurry than the others: who fetches first holds what nobody else has.
+      newsSpreadMs: () => newsSpreadMs(trust.roster()?.peers.length ?? 0),
       onAccepted: async ({ instructions }) => {
         await place(trust, swarm);
         for (const one of instructions) await this.#serve(swarm, one);
