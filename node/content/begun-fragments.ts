@@ -85,18 +85,17 @@ export class BegunFragments {
     const path = join(this.#folder, digest);
     const before = this.#begun.has(digest) ? await readFile(path).catch(() => NOTHING) : NOTHING;
     const file = new PartFile(path, this.#nowMs);
+    const note = async (isSaved: boolean): Promise<void> => {
+      if (!isSaved) return;
+      this.#begun.add(digest);
+      await this.#makeRoom();
+    };
     return {
       before,
-      came: async (bytes, isRest) => {
-        if (!(await file.came(bytes, isRest))) return;
-        this.#begun.add(digest);
-        await this.#makeRoom();
-      },
+      came: async (bytes, isRest) => note(await file.came(bytes, isRest)),
       broke: async () => {
         this.#underWay.delete(digest);
-        if (!(await file.broke())) return;
-        this.#begun.add(digest);
-        await this.#makeRoom();
+        await note(await file.broke());
       },
       done: async () => {
         this.#underWay.delete(digest);

@@ -223,12 +223,12 @@ async function controlBody(response: Dispatcher.ResponseData, limitBytes: number
 
 /**
  * Throws DOCUMENT_TOO_LARGE, or DOCUMENT_INVALID where the body is encoded. `onPart` sees all
- * that has come before the next part is read.
+ * that has come, and how much of it just now, before the next part is read.
  */
 export async function boundedBody(
   response: Dispatcher.ResponseData,
   limitBytes: number,
-  onPart?: (bytes: Buffer) => Promise<void>,
+  onPart?: (bytes: Buffer, partBytes: number) => Promise<void>,
 ): Promise<Buffer> {
   const what = WHAT;
   const encoding = response.headers["content-encoding"];
@@ -248,7 +248,7 @@ export async function boundedBody(
       body = Buffer.concat([body.subarray(0, sizeBytes)], Math.max(neededBytes, 2 * body.length));
     }
     sizeBytes += part.copy(body, sizeBytes);
-    await onPart?.(body.subarray(0, sizeBytes));
+    await onPart?.(body.subarray(0, sizeBytes), part.length);
   }
   return body.subarray(0, sizeBytes);
 }

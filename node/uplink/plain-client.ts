@@ -75,17 +75,10 @@ async function answerOf(pool: Pool, request: PlainRequest): Promise<PlainAnswer>
     });
     hasBegun = true;
     const { statusCode: status } = response;
-    let heardBytes = 0;
-    const onBody = async ({ length }: Buffer): Promise<void> => {
-      const partBytes = length - heardBytes;
-      heardBytes = length;
-      await onPart(partBytes);
-    };
     if (status === OK) {
-      return {
-        kind: "answered",
-        bytes: await boundedBody(response, FRAGMENT_WIRE_MAX_BYTES, onBody),
-      };
+      const onBody = async (_bytes: Buffer, partBytes: number): Promise<void> => onPart(partBytes);
+      const bytes = await boundedBody(response, FRAGMENT_WIRE_MAX_BYTES, onBody);
+      return { kind: "answered", bytes };
     }
     // Also a redirect: the operator's list says who is asked, nobody else.
     response.body.on("error", () => undefined).destroy();
