@@ -15,6 +15,7 @@ import type {
   SwarmPlace,
   SwarmSettings,
 } from "../content/ports.ts";
+import { PackageNews } from "../core/package-news.ts";
 import { rankInSite, rendezvousRank } from "../core/exchange/rendezvous.ts";
 import type { WanPlace } from "../core/exchange/wan-policy.ts";
 import { BulkServer } from "./bulk-server.ts";
@@ -31,8 +32,6 @@ import { TaskSet } from "./task-set.ts";
 
 const REACH_EVERY_MS = 250;
 const DIAL_TIMEOUT_MS = 10_000;
-/** Packages heard of from peers that are remembered, so that each is news once. */
-const NEWS_MAX_COUNT = 1000;
 /** Peers that a tracker names in one answer. */
 const TRACKER_PEERS = 12;
 
@@ -57,7 +56,7 @@ class LibSwarm implements Swarm {
   private readonly tasks = new TaskSet(() => undefined);
   private readonly ready: Promise<void>;
   private readonly timer: NodeJS.Timeout;
-  private readonly news = new Set<SwarmTag>();
+  private readonly news = new PackageNews();
   private readonly owed = new OwedFragments();
   private readonly manners: ExchangeManners;
   private current: SwarmPlace | undefined;
@@ -336,7 +335,8 @@ class LibSwarm implements Swarm {
       return;
     }
     if (swarm === undefined) {
-      if (message.type === "join") this.unheardOf(message.swarm);
+      const isNews = message.type === "join" && this.news.isNews(message.swarm, monotonicMs());
+      if (isNews) this.settings.onNews();
       return;
     }
     const { peer } = session;
@@ -359,14 +359,6 @@ class LibSwarm implements Swarm {
       default:
         message satisfies never;
     }
-  }
-
-  /** Once per package: a package that this node is not to have stays unheard of. */
-  private unheardOf(swarm: SwarmTag): void {
-    if (this.news.has(swarm)) return;
-    if (this.news.size >= NEWS_MAX_COUNT) this.news.clear();
-    this.news.add(swarm);
-    this.settings.onNews();
   }
 
   /** Names other members of the site to the one who joined. */

@@ -155,6 +155,7 @@ export class Stage implements AsyncDisposable {
     const over = new AbortController();
     const progress = async (): Promise<number> =>
       ((await this.lab.wanBytes(0)).down - (before.wan[0] ?? 0)) / order.sizeBytes;
+    const orderedMs = Date.now();
     await this.fleet.command(["deploy", order.ref, "--to", order.target]);
     const begin = performance.now();
     const striking = strikeAll(order.faults ?? [], this, progress, over.signal);
@@ -166,7 +167,7 @@ export class Stage implements AsyncDisposable {
       const after = await this.#counters();
       const hosts = [...this.agents, ...this.dps];
       return {
-        ...timesOf(done, await this.#dpBegins(order)),
+        ...timesOf(done, await this.#dpBegins(order, orderedMs)),
         wallSeconds: (performance.now() - begin) / 1000,
         coreShare,
         jobs: done.map(({ job }) => job),
@@ -241,14 +242,15 @@ export class Stage implements AsyncDisposable {
     return isDone ? found : undefined;
   }
 
-  async #dpBegins({ ref }: Order): Promise<ReadonlyMap<number, number>> {
+  /** In seconds, of DPs that did not have the package before. */
+  async #dpBegins({ ref }: Order, orderedMs: number): Promise<ReadonlyMap<number, number>> {
     const { endpoints } = await this.fleet.status();
     const begins = endpoints
       .filter(({ name }) => this.dps.includes(name))
       .flatMap(({ name, jobs }) => jobs.map((job) => [placeOf(name).site, job] as const))
       .filter(([, job]) => `${job.package}@${job.version}` === ref)
       .map(([site, job]) => [site, stepAt(job, "manifestVerified")] as const);
-    return new Map(begins.filter(([, begin]) => Number.isFinite(begin)));
+    return new Map(begins.filter(([, begin]) => begin * 1000 >= orderedMs));
   }
 
   async #counters() {
