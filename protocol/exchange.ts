@@ -24,7 +24,7 @@ import { canonicalBytes, parserOf, readJson } from "./json.ts";
 import { FRAGMENT_WIRE_MAX_BYTES } from "./limits.ts";
 
 export const CONTROL_PROTOCOL = "/branchline/control/1";
-export const BULK_PROTOCOL = "/branchline/bulk/2";
+export const BULK_PROTOCOL = "/branchline/bulk/3";
 export const EXCHANGE_VERSION = 1;
 
 /** A control frame: the largest is a HAVE_MAP of 4.3 M fragments in short runs; real ones are < 4 KB. */
@@ -181,6 +181,8 @@ export const BULK_REQUEST_BYTES = 40;
  * `cancelled`; each request has exactly one answer, and a cancel none.
  */
 export const BULK_CANCEL_INDEX = 0xffff_ffff;
+/** In place of an index: the payload with the same id is here. Whoever sends learns how fast its port is. */
+export const BULK_RECEIVED_INDEX = 0xffff_fffe;
 /** Bulk answer header: id (4) | status (1) | payload length (4). */
 export const BULK_HEADER_BYTES = 9;
 

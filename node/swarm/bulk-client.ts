@@ -6,6 +6,7 @@ import type { Stream } from "@libp2p/interface";
 import {
   BULK_CANCEL_INDEX,
   BULK_HEADER_BYTES,
+  BULK_RECEIVED_INDEX,
   BULK_SEAL_BYTES,
   decodeBulkHeader,
   encodeBulkRequest,
@@ -77,25 +78,27 @@ export class BulkClient {
   private async connected(): Promise<Stream> {
     const stream = await this.open();
     const inbox = new Inbox(stream, 2 * FRAGMENT_WIRE_MAX_BYTES);
-    this.pump(inbox)
+    this.pump(stream, inbox)
       .catch((error: unknown) => stream.abort(asError(error)))
       .finally(() => this.lose());
     return stream;
   }
 
-  private async pump(inbox: Inbox): Promise<void> {
+  private async pump(stream: Stream, inbox: Inbox): Promise<void> {
     for (;;) {
       const head = await inbox.take(BULK_HEADER_BYTES);
       if (head === undefined) return;
       const header = decodeBulkHeader(joined(head));
-      const resolve = this.waiting.get(header.id)?.resolve;
-      if (resolve === undefined) throw new Error("an answer that nobody asked for");
+      const waiting = this.waiting.get(header.id);
+      if (waiting === undefined) throw new Error("an answer that nobody asked for");
+      const { resolve, swarm } = waiting;
       this.waiting.delete(header.id);
       if (header.status !== "ok") {
         resolve({ kind: header.status });
         continue;
       }
       const payload = await this.payload(inbox, BULK_SEAL_BYTES + header.payloadBytes, resolve);
+      stream.send(encodeBulkRequest({ id: header.id, swarm, index: BULK_RECEIVED_INDEX }));
       resolve({
         kind: "ok",
         bytes: joined(payload.sublist(BULK_SEAL_BYTES)),

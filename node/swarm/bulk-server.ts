@@ -1,12 +1,15 @@
-/** Answers the fragment requests of admitted peers: one answer at a time per peer, few peers at once. */
+/** Answers the fragment requests of admitted peers: few answers at once, and very few to one peer. */
 import type { Stream } from "@libp2p/interface";
 import { Uint8ArrayList } from "uint8arraylist";
 import { BULK_REQUEST_BYTES, encodeBulkHeader, type BulkRequest } from "../../protocol/exchange.ts";
 import { RequestQueue } from "./request-queue.ts";
 import { drained, Inbox } from "./stream-io.ts";
+import { UploadSlots, type UploadSlot } from "./upload-slots.ts";
 
 /** Bytes of requests that are read ahead of those in the queue. */
 const QUEUE_MAX_BYTES = 64 * BULK_REQUEST_BYTES;
+/** Answers to one peer that are under way: one on the wire, one behind it. */
+const PEER_MAX_COUNT = 2;
 /** The wire bytes of a fragment that this node has; undefined otherwise. */
 export type ReadFragment = (request: BulkRequest) => Promise<Buffer | undefined>;
 
@@ -26,62 +29,60 @@ export type SealFragment = (request: BulkRequest, bytes: Buffer) => Buffer;
 export class BulkServer {
   private readonly read: ReadFragment;
   private readonly limits: UploadLimits;
-  private readonly queue: (() => void)[] = [];
-  private busySlots = 0;
+  private readonly slots: UploadSlots;
 
-  constructor(read: ReadFragment, limits: UploadLimits) {
+  /** `nowMs`: milliseconds that never jump. */
+  constructor(read: ReadFragment, limits: UploadLimits, nowMs: () => number) {
     this.read = read;
     this.limits = limits;
+    this.slots = new UploadSlots(() => limits.uploadSlots, nowMs);
   }
 
   /** Serves until the peer closes the stream. Rejects when the stream breaks. */
   async serve(stream: Stream, seal: SealFragment): Promise<void> {
-    const requests = new RequestQueue();
+    const open = new Map<number, UploadSlot>();
+    const requests = new RequestQueue((id) => open.get(id)?.received());
     const inbox = new Inbox(stream, QUEUE_MAX_BYTES);
-    await Promise.all([requests.readFrom(inbox), this.answerAll(stream, requests, seal)]);
-    await stream.close();
+    try {
+      await Promise.all([
+        requests.readFrom(inbox),
+        this.answerAll(stream, requests, { seal, open }),
+      ]);
+      await stream.close();
+    } finally {
+      for (const slot of open.values()) slot.free();
+    }
   }
 
   private async answerAll(
     stream: Stream,
     requests: RequestQueue,
-    seal: SealFragment,
+    { seal, open }: { readonly seal: SealFragment; readonly open: Map<number, UploadSlot> },
   ): Promise<void> {
     try {
       for (;;) {
         const request = await requests.next();
         if (request === undefined) return;
-        await this.slot();
-        const sealed = (bytes: Buffer): Buffer => seal(request, bytes);
-        await this.inSlot(stream, request, requests.isCancelled ? undefined : sealed);
+        await roomFor(open);
+        const slot = await this.slots.take();
+        open.set(request.id, slot);
+        if (requests.isCancelled) this.decline(stream, request, slot);
+        else await this.answer(stream, request, { seal, slot });
       }
     } finally {
       requests.end();
     }
   }
 
-  /** Without a seal there is nothing to send: the request was taken back. */
-  private async inSlot(
-    stream: Stream,
-    request: BulkRequest,
-    sealed: ((bytes: Buffer) => Buffer) | undefined,
-  ): Promise<void> {
-    try {
-      if (sealed === undefined) this.decline(stream, request);
-      else await this.answer(stream, request, sealed);
-    } finally {
-      this.freeSlot();
-    }
-  }
-
-  private decline(stream: Stream, { id }: BulkRequest): void {
+  private decline(stream: Stream, { id }: BulkRequest, slot: UploadSlot): void {
     stream.send(encodeBulkHeader({ id, status: "cancelled", payloadBytes: 0 }));
+    slot.free();
   }
 
   private async answer(
     stream: Stream,
     request: BulkRequest,
-    sealed: (bytes: Buffer) => Buffer,
+    { seal, slot }: { readonly seal: SealFragment; readonly slot: UploadSlot },
   ): Promise<void> {
     const isRefused = this.limits.uploadSlots === 0 && !this.limits.isOwed(request);
     const bytes = isRefused ? undefined : await this.read(request);
@@ -91,23 +92,19 @@ export class BulkServer {
     await this.limits.upload(payloadBytes);
     const header = encodeBulkHeader({ id: request.id, status, payloadBytes });
     // Header and payload as one send: writes of a whole fragment cost half the CPU of 64 KiB ones.
-    const frame = bytes === undefined ? header : new Uint8ArrayList(header, sealed(bytes), bytes);
+    const frame =
+      bytes === undefined ? header : new Uint8ArrayList(header, seal(request, bytes), bytes);
+    if (bytes === undefined) slot.free();
+    else slot.sending(payloadBytes);
     if (!stream.send(frame)) await drained(stream);
   }
+}
 
-  private async slot(): Promise<void> {
-    if (this.busySlots < Math.max(this.limits.uploadSlots, 1)) {
-      this.busySlots++;
-      return;
-    }
-    await new Promise<void>((resolve) => {
-      this.queue.push(resolve);
-    });
-  }
-
-  private freeSlot(): void {
-    const next = this.queue.shift();
-    if (next === undefined) this.busySlots--;
-    else next();
+/** Forgets what the peer has, and waits until it has more of what was sent to it. */
+async function roomFor(open: Map<number, UploadSlot>): Promise<void> {
+  for (const [id, slot] of open) {
+    if (open.size < PEER_MAX_COUNT) return;
+    await slot.freed;
+    open.delete(id);
   }
 }

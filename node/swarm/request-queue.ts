@@ -4,6 +4,7 @@
  */
 import {
   BULK_CANCEL_INDEX,
+  BULK_RECEIVED_INDEX,
   BULK_REQUEST_BYTES,
   decodeBulkRequest,
   type BulkRequest,
@@ -19,6 +20,12 @@ export class RequestQueue {
   private current: BulkRequest | undefined;
   private isOver = false;
   private changed = Promise.withResolvers<void>();
+  private readonly onReceived: (id: number) => void;
+
+  /** `onReceived`: the peer says that the payload with this id is there, whether it was ever sent or not. */
+  constructor(onReceived: (id: number) => void) {
+    this.onReceived = onReceived;
+  }
 
   /** Reads until the peer closes the stream. Rejects when the stream breaks. */
   async readFrom(inbox: Inbox): Promise<void> {
@@ -27,6 +34,10 @@ export class RequestQueue {
         const bytes = await inbox.take(BULK_REQUEST_BYTES);
         if (bytes === undefined) return;
         const request = decodeBulkRequest(Buffer.from(bytes.subarray()));
+        if (request.index === BULK_RECEIVED_INDEX) {
+          this.onReceived(request.id);
+          continue;
+        }
         if (request.index === BULK_CANCEL_INDEX) this.cancel(request.id);
         else this.waiting.push(request);
         this.wake();

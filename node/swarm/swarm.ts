@@ -165,6 +165,7 @@ class LibSwarm implements Swarm {
         upload: async (sizeBytes) => manners.upload(sizeBytes),
         isOwed: (request) => owed.has(request),
       },
+      monotonicMs,
     );
     await this.libp2p.handle(
       CONTROL_PROTOCOL,

@@ -118,7 +118,12 @@ async function libp2pOf(isTls: boolean): Promise<Libp2p> {
 
 async function serveBulk(isTls: boolean): Promise<string> {
   const libp2p = await libp2pOf(isTls);
-  const server = new BulkServer(async () => fragment, { ...NO_LIMITS, isOwed: () => false });
+  const limits = { ...NO_LIMITS, isOwed: () => false };
+  const server = new BulkServer(
+    async () => fragment,
+    limits,
+    () => performance.now(),
+  );
   const sealer = createSealer(randomBytes(32), Date.now);
   await libp2p.handle(BULK_PROTOCOL, async (stream, { remotePeer }) => {
     const receiver = parseEndpointId(remotePeer.toString());

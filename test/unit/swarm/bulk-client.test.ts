@@ -4,6 +4,7 @@ import { describe, expect, it } from "vitest";
 import { BulkClient } from "../../../node/swarm/bulk-client.ts";
 import {
   BULK_CANCEL_INDEX,
+  BULK_RECEIVED_INDEX,
   BULK_SEAL_BYTES,
   decodeBulkRequest,
   encodeBulkHeader,
@@ -53,6 +54,9 @@ describe("a bulk client", () => {
       { kind: "cancelled" },
       { kind: "absent" },
     ]);
+    // Whoever sent learns that its payload is here, and of nothing else.
+    const received = stream.sent.map(decodeBulkRequest).slice(5);
+    expect(received).toEqual([{ id: 1, swarm, index: BULK_RECEIVED_INDEX }]);
   });
 
   it("takes back nothing that has been answered", async () => {

@@ -1,9 +1,11 @@
 import type { Stream } from "@libp2p/interface";
+import type { Uint8ArrayList } from "uint8arraylist";
 import { describe, expect, it } from "vitest";
 import { BulkServer, type UploadLimits } from "../../../node/swarm/bulk-server.ts";
 import {
   BULK_CANCEL_INDEX,
   BULK_HEADER_BYTES,
+  BULK_RECEIVED_INDEX,
   BULK_SEAL_BYTES,
   decodeBulkHeader,
   encodeBulkRequest,
@@ -14,21 +16,45 @@ import { MemoryStream } from "../../support/memory-stream.ts";
 
 const swarm = parseSwarmTag("a".repeat(64));
 const FRAGMENT = Buffer.alloc(1000, 7);
+const STILL = (): number => 0;
 const SEAL = Buffer.alloc(BULK_SEAL_BYTES, 9);
 
+/** A peer that says of every fragment that it is there, and closes after so many answers. */
+class PeerStream extends MemoryStream {
+  readonly #count: number;
+
+  constructor(count: number) {
+    super();
+    this.#count = count;
+  }
+
+  override send(frame: Uint8Array | Uint8ArrayList): boolean {
+    const isTaken = super.send(frame);
+    const { id, status } = decodeBulkHeader(this.sent.at(-1)!.subarray(0, BULK_HEADER_BYTES));
+    if (status === "ok") {
+      this.push(encodeBulkRequest({ id, swarm, index: BULK_RECEIVED_INDEX }));
+    }
+    if (this.sent.length === this.#count) this.end();
+    return isTaken;
+  }
+}
+
 async function answers(limits: Partial<UploadLimits>, indices: readonly number[]) {
-  const server = new BulkServer(async () => FRAGMENT, {
-    uploadSlots: 8,
-    upload: async () => undefined,
-    isOwed: () => false,
-    ...limits,
-  });
-  const stream = new MemoryStream();
+  const server = new BulkServer(
+    async () => FRAGMENT,
+    {
+      uploadSlots: 8,
+      upload: async () => undefined,
+      isOwed: () => false,
+      ...limits,
+    },
+    STILL,
+  );
+  const stream = new PeerStream(indices.length);
   const serving = server.serve(stream as unknown as Stream, () => SEAL);
   for (const [at, index] of indices.entries()) {
     stream.push(encodeBulkRequest({ id: at + 1, swarm, index }));
   }
-  stream.end();
   await serving;
   return stream.sent.map((frame): BulkStatus => {
     return decodeBulkHeader(frame.subarray(0, BULK_HEADER_BYTES)).status;
@@ -64,8 +90,9 @@ describe("bulk server", () => {
         return FRAGMENT;
       },
       { uploadSlots: 8, upload: async () => undefined, isOwed: () => false },
+      STILL,
     );
-    const stream = new MemoryStream();
+    const stream = new PeerStream(3);
     const serving = server.serve(stream as unknown as Stream, () => SEAL);
     for (const id of [1, 2, 3]) stream.push(encodeBulkRequest({ id, swarm, index: id }));
     await begun.promise;
@@ -73,7 +100,6 @@ describe("bulk server", () => {
     for (const id of [1, 2, 9]) {
       stream.push(encodeBulkRequest({ id, swarm, index: BULK_CANCEL_INDEX }));
     }
-    stream.end();
     gate.resolve();
     await serving;
 
@@ -98,8 +124,9 @@ describe("bulk server", () => {
         return FRAGMENT;
       },
       { uploadSlots: 1, upload: async () => undefined, isOwed: () => false },
+      STILL,
     );
-    const [first, second] = [new MemoryStream(), new MemoryStream()];
+    const [first, second] = [new PeerStream(1), new PeerStream(1)];
     const serving = [first, second].map((stream) =>
       server.serve(stream as unknown as Stream, () => SEAL),
     );
@@ -107,8 +134,6 @@ describe("bulk server", () => {
     await begun.promise;
     second.push(encodeBulkRequest({ id: 2, swarm, index: 2 }));
     second.push(encodeBulkRequest({ id: 2, swarm, index: BULK_CANCEL_INDEX }));
-    first.end();
-    second.end();
     gate.resolve();
     await Promise.all(serving);
 

@@ -6,6 +6,7 @@ import { Bitmap } from "../../../protocol/bitmap.ts";
 import { ed25519PrivateKey } from "../../../protocol/dsse.ts";
 import {
   BULK_CANCEL_INDEX,
+  BULK_RECEIVED_INDEX,
   BULK_SEAL_BYTES,
   decodeBulkHeader,
   decodeBulkSeal,
@@ -126,6 +127,12 @@ describe("bulk messages", () => {
     expect(header.toString("hex")).toBe("000000070300000000");
     expect(decodeBulkHeader(header)).toEqual({ id: 7, status: "cancelled", payloadBytes: 0 });
     expect(() => decodeBulkHeader(Buffer.from("000000070300000001", "hex"))).toThrow(/impossible/u);
+  });
+
+  it("a payload that is there is named by the id of its request", () => {
+    const received = encodeBulkRequest({ id: 7, swarm, index: BULK_RECEIVED_INDEX });
+
+    expect(received.toString("hex")).toBe(`00000007${"ab".repeat(32)}fffffffe`);
   });
 
   it("a seal and what it signs have their golden bytes", () => {
