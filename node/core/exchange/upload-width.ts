@@ -2,29 +2,33 @@
  * How many peers are served side by side. A slow port that serves eight at once gives each its fragment eight
  * times as late, and what waits before it holds up the requests and acknowledgements of this node's own
  * downloads; one after the other is as much in sum. Where the peers are slow and not the port, more at once is
- * more in sum: that is tried now and then.
+ * more in sum: a trial shows which it is.
  */
 
-const FIRST_WIDTH = 1;
-/** One more while every peer gets this much, in bytes per second. */
+const FIRST_WIDTH = 4;
+/** Twice as many while every peer gets this much, in bytes per second. */
 const QUICK_RATE = 1_000_000;
-/** Half as many where a peer gets less than this. */
-const SLOW_RATE = 64_000;
-/** What each should get of a port that is the limit: about a fragment in a second. */
+/** Half as many are tried where a peer gets less than this: a fragment should not need more than a second. */
 const FAIR_RATE = 250_000;
-/** Whoever is served beside twice as many gets half of the rate if the port is the limit, all of it if not. */
-const SAME_RATE_SHARE = 0.75;
+/** Served beside half as many others, a peer gets twice the rate if the port is the limit, the same if not. */
+const PORT_FACTOR = 1.33;
 const TRY_EVERY_MS = 10_000;
-/** What a trial has shown holds for so long. */
+/** What a trial has shown of slow peers holds for so long. */
 const PROVEN_MS = 60_000;
-/** Answers of less than this in sum say nothing: the system's own buffers take them at once. */
+/** Answers of less than this in sum say little of the port. */
 const SAMPLE_BYTES = 512_000;
 const SAMPLE_MIN_COUNT = 2;
 
-/** One answer, from its first byte to the moment at which the system had taken the last. */
+/** One answer, from its first byte until the peer has the last. */
 export interface Sending {
   readonly sizeBytes: number;
   readonly beganMs: number;
+}
+
+/** What a trial began from. */
+interface Trial {
+  readonly width: number;
+  readonly rate: number;
 }
 
 export class UploadWidth {
@@ -32,8 +36,7 @@ export class UploadWidth {
   private width = FIRST_WIDTH;
   private changedMs = Number.NEGATIVE_INFINITY;
   private sample = NO_SAMPLE;
-  /** The trial that is under way: what it began from. */
-  private trial: { readonly width: number; readonly rate: number } | undefined;
+  private trial: Trial | undefined;
   private nextTrialMs = Number.NEGATIVE_INFINITY;
   private provenUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -60,19 +63,30 @@ export class UploadWidth {
   private judge(rate: number, nowMs: number): void {
     const { trial, width } = this;
     this.trial = undefined;
-    if (rate >= QUICK_RATE) {
-      this.change(width + 1, nowMs);
-    } else if (trial !== undefined) {
-      const isPort = rate < trial.rate * SAME_RATE_SHARE;
-      const fair = Math.floor((trial.rate * trial.width) / FAIR_RATE);
-      if (isPort) this.change(Math.min(trial.width, fair), nowMs);
-      else this.provenUntilMs = nowMs + PROVEN_MS;
-      this.nextTrialMs = isPort ? nowMs + TRY_EVERY_MS : nowMs;
-    } else if (width > 1 && rate < SLOW_RATE && nowMs >= this.provenUntilMs) {
-      this.change(Math.floor(width / 2), nowMs);
-    } else if (nowMs >= this.nextTrialMs && width < this.most) {
-      this.trial = { width, rate };
-      this.change(width * 2, nowMs);
+    if (rate >= QUICK_RATE) this.change(width * 2, nowMs);
+    else if (trial !== undefined) this.endTrial(trial, rate, nowMs);
+    else if (rate < FAIR_RATE && width > 1 && nowMs >= this.provenUntilMs) {
+      this.try(Math.floor(width / 2), rate, nowMs);
+    } else if (nowMs >= this.nextTrialMs && width < this.most) this.try(width * 2, rate, nowMs);
+  }
+
+  private try(width: number, rate: number, nowMs: number): void {
+    this.trial = { width: this.width, rate };
+    this.change(width, nowMs);
+  }
+
+  private endTrial(trial: Trial, rate: number, nowMs: number): void {
+    const { width } = this;
+    const [fewer, more] = trial.width < width ? [trial.rate, rate] : [rate, trial.rate];
+    const isPort = fewer >= more * PORT_FACTOR;
+    if (isPort) {
+      const fair = Math.floor((fewer * Math.min(trial.width, width)) / FAIR_RATE);
+      this.change(Math.min(trial.width, width, fair), nowMs);
+      this.nextTrialMs = nowMs + TRY_EVERY_MS;
+    } else {
+      this.change(Math.max(trial.width, width), nowMs);
+      this.provenUntilMs = nowMs + PROVEN_MS;
+      this.nextTrialMs = nowMs;
     }
   }
 

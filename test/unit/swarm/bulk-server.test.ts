@@ -39,6 +39,12 @@ class PeerStream extends MemoryStream {
   }
 }
 
+async function settled(): Promise<void> {
+  await new Promise<void>((resolve) => {
+    setImmediate(resolve);
+  });
+}
+
 async function answers(limits: Partial<UploadLimits>, indices: readonly number[]) {
   const server = new BulkServer(
     async () => FRAGMENT,
@@ -139,5 +145,25 @@ describe("bulk server", () => {
 
     const { status } = decodeBulkHeader(second.sent[0]!.subarray(0, BULK_HEADER_BYTES));
     expect(status).toBe("cancelled");
+  });
+
+  it("sends a peer no third fragment before it has the first", async () => {
+    const server = new BulkServer(
+      async () => FRAGMENT,
+      { uploadSlots: 8, upload: async () => undefined, isOwed: () => false },
+      STILL,
+    );
+    const stream = new MemoryStream();
+    const serving = server.serve(stream as unknown as Stream, () => SEAL);
+    for (const id of [1, 2, 3]) stream.push(encodeBulkRequest({ id, swarm, index: id }));
+    await settled();
+    expect(stream.sent).toHaveLength(2);
+
+    stream.push(encodeBulkRequest({ id: 1, swarm, index: BULK_RECEIVED_INDEX }));
+    await settled();
+    expect(stream.sent).toHaveLength(3);
+
+    stream.end();
+    await serving;
   });
 });
