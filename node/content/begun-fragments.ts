@@ -12,7 +12,7 @@ import { DIGEST_NAME } from "./fragment-files.ts";
 /** Twice what a node fetches at a time. */
 const MAX_COUNT = 16;
 /** On a fast line a fragment is whole before anything is written here. */
-const SAVE_EVERY_MS = 250;
+const SAVE_EVERY_MS = 100;
 const NOTHING = Buffer.alloc(0);
 
 /** One transfer, from its request to its end. */

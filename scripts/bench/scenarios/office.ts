@@ -4,6 +4,7 @@ import { placeOf, Stage, type Transfer } from "../swarm/stage.ts";
 import { busiestHolder } from "./holders.ts";
 import { withoutTimeouts } from "./no-timeouts.ts";
 import {
+  LINE,
   lineCheck,
   timeCheck,
   type Bounds,
@@ -14,7 +15,6 @@ import {
 
 const REF = "scenario/noise@1";
 /** What the office promises, and the figures of distribution 6. */
-const LINE: Bounds = { most: 1.06, strict: 1.01 };
 const TIME: Bounds = { most: 1.08, strict: 1.03 };
 /** Whoever dies has had bytes that reached nobody. */
 const FAULTY_LINE: Bounds = { ...LINE, most: 1.08 };

@@ -5,12 +5,14 @@
 import { until } from "../../../test/support/processes.ts";
 import { Random } from "../../simulate/random.ts";
 import { bestSeconds } from "../swarm/course.ts";
-import type { FaultScene } from "../swarm/faults.ts";
+import type { Fault, FaultScene } from "../swarm/faults.ts";
 import { placeOf, Stage, type Transfer } from "../swarm/stage.ts";
 import { accountChecks, lineAccount } from "./line-account.ts";
 import {
+  LINE,
   atLeast,
   atMost,
+  lineCheck,
   shown,
   timed,
   type Check,
@@ -40,16 +42,20 @@ export const RESTART_SCENARIO: Scenario = {
     const { peers, wan, lan } = conditions;
     const options = { sites: 1, agents: peers, wan, lan };
     await using stage = await Stage.open({ ...options, hasDp: false });
-    const killed = await cut(stage, conditions, { word: "killed", ref: "scenario/killed@1" });
+    const calm = await transferred(stage, "scenario/calm@1");
+    const calmBytes = lineBytes(calm.transfer);
+    const killing = { word: "killed", ref: "scenario/killed@1", calmBytes };
+    const killed = await cut(stage, conditions, killing);
     const random = new Random(SEED);
     const torn: Torn[] = [];
     const tear = async (name: string): Promise<void> => {
       torn.push(await tearDisk(stage.fleet.nodeFolder(name), () => random.next()));
     };
-    const order = { word: "power cut", ref: "scenario/power@1", tear };
+    const order = { word: "power cut", ref: "scenario/power@1", calmBytes, tear };
     const powerless = await cut(stage, conditions, order);
     const [kept, all] = [sumOf(torn, "keptBytes"), sumOf(torn, "journalBytes")];
     return [
+      lineCheck("without any fault", { ...conditions, sizeBytes: SIZE_BYTES }, LINE, calm.transfer),
       ...killed,
       ...powerless,
       await firstFragment(stage),
@@ -63,6 +69,8 @@ export const RESTART_SCENARIO: Scenario = {
 interface Cut {
   readonly word: string;
   readonly ref: string;
+  /** What crosses the line for such a package when nobody dies. */
+  readonly calmBytes: number;
   /** What happens to the disk of each node while none runs. */
   readonly tear?: (name: string) => Promise<void>;
 }
@@ -70,9 +78,8 @@ interface Cut {
 async function cut(
   stage: Stage,
   { wan, raw }: Conditions,
-  { word, ref, tear }: Cut,
+  { word, ref, calmBytes, tear }: Cut,
 ): Promise<readonly Check[]> {
-  const path = await stage.publish(ref, SIZE_BYTES);
   const strike = async (scene: FaultScene): Promise<void> => {
     await Promise.all(scene.agents.map(async (name) => scene.fleet.nodes.get(name)?.kill()));
     // What was on its way when they died still drains over the line.
@@ -80,11 +87,11 @@ async function cut(
     for (const name of scene.agents) await tear?.(name);
     for (const name of scene.agents) await stage.startHost(name);
   };
-  const order = { ref, sizeBytes: SIZE_BYTES, target: "all", names: stage.agents };
-  const transfer = await stage.transfer({ ...order, faults: [{ atShare: AT_SHARE, strike }] });
-  const twice = refetchedShare(transfer, raw.wan);
+  const faults = [{ atShare: AT_SHARE, strike }];
+  const { transfer, path } = await transferred(stage, ref, faults);
+  const twice = (lineBytes(transfer) - calmBytes) / SIZE_BYTES;
   return [
-    atMost(`${word}: fetched twice ÷ package`, REFETCH_MAX, twice),
+    atMost(`${word}: line beyond that without a fault ÷ package`, REFETCH_MAX, twice),
     atMost(`${word}: files with bad bytes`, 0, await badFiles(stage, ref, path)),
     ...accountChecks(await lineAccount(stage, ref), SIZE_BYTES),
     shown(`${word}: seconds from the order to the end`, transfer.wallSeconds),
@@ -120,8 +127,14 @@ async function firstFragment(stage: Stage): Promise<Check> {
   return timed(atMost(what, FIRST_REQUEST_MAX_SECONDS, seconds), transfer);
 }
 
-function refetchedShare({ wanBytes }: Transfer, rawRatio: number): number {
-  return (wanBytes[0] ?? Number.NaN) / SIZE_BYTES / rawRatio - 1;
+async function transferred(stage: Stage, ref: string, faults: readonly Fault[] = []) {
+  const path = await stage.publish(ref, SIZE_BYTES);
+  const order = { ref, sizeBytes: SIZE_BYTES, target: "all", names: stage.agents };
+  return { path, transfer: await stage.transfer({ ...order, faults }) };
+}
+
+function lineBytes({ wanBytes }: Transfer): number {
+  return wanBytes[0] ?? Number.NaN;
 }
 
 function sumOf(torn: readonly Torn[], name: "keptBytes" | "journalBytes"): number {
