@@ -64,10 +64,11 @@ export class BulkServer {
         const request = await requests.next();
         if (request === undefined) return;
         await roomFor(open);
-        const slot = await this.slots.take();
-        open.set(request.id, slot);
-        if (requests.isCancelled) this.decline(stream, request, slot);
-        else await this.answer(stream, request, { seal, slot });
+        await this.slots.run(async (slot) => {
+          open.set(request.id, slot);
+          if (requests.isCancelled) this.decline(stream, request, slot);
+          else await this.answer(stream, request, { seal, slot });
+        });
       }
     } finally {
       requests.end();

@@ -28,6 +28,20 @@ export class UploadSlots {
     this.nowMs = nowMs;
   }
 
+  /**
+   * Waits for a slot and runs `answer`, which frees it or begins to send. Where it fails the slot is free: the
+   * peer may have left while it waited.
+   */
+  async run(answer: (slot: UploadSlot) => Promise<void>): Promise<void> {
+    const slot = await this.take();
+    try {
+      await answer(slot);
+    } catch (cause) {
+      slot.free();
+      throw cause;
+    }
+  }
+
   async take(): Promise<UploadSlot> {
     await new Promise<void>((resolve) => {
       this.queue.push(resolve);

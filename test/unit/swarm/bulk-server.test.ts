@@ -39,6 +39,18 @@ class PeerStream extends MemoryStream {
   }
 }
 
+/** A peer that is gone: nothing can be sent to it. */
+class GoneStream extends MemoryStream {
+  override send(): boolean {
+    throw new Error("the stream closed");
+  }
+
+  fail(): void {
+    this.readableEnded = true;
+    this.dispatchEvent(Object.assign(new Event("close"), { error: new Error("reset") }));
+  }
+}
+
 async function settled(): Promise<void> {
   await new Promise<void>((resolve) => {
     setImmediate(resolve);
@@ -165,5 +177,34 @@ describe("bulk server", () => {
 
     stream.end();
     await serving;
+  });
+
+  it("gives the place of a peer that left while it waited to the next one", async () => {
+    const gate = Promise.withResolvers<void>();
+    const server = new BulkServer(
+      async ({ id }) => {
+        if (id === 1) await gate.promise;
+        return FRAGMENT;
+      },
+      { uploadSlots: 1, upload: async () => undefined, isOwed: () => false },
+      STILL,
+    );
+    const [first, gone, last] = [new PeerStream(1), new GoneStream(), new PeerStream(1)];
+    const serve = async (stream: MemoryStream, id: number): Promise<void> => {
+      const serving = server.serve(stream as unknown as Stream, () => SEAL);
+      stream.push(encodeBulkRequest({ id, swarm, index: id }));
+      await settled();
+      await serving;
+    };
+    const serving = [serve(first, 1), serve(gone, 2), serve(last, 3)];
+    await settled();
+    gone.push(encodeBulkRequest({ id: 2, swarm, index: BULK_CANCEL_INDEX }));
+    gone.fail();
+    const [left] = await Promise.allSettled([serving[1]]);
+    expect(left.status).toBe("rejected");
+
+    gate.resolve();
+    await Promise.all([serving[0], serving[2]]);
+    expect(last.sent).toHaveLength(1);
   });
 });
