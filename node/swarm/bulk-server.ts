@@ -15,7 +15,7 @@ export type ReadFragment = (request: BulkRequest) => Promise<Buffer | undefined>
 
 /** How much is served (distribution 5.4); it may change at any time. */
 export interface UploadLimits {
-  /** Peers served at the same moment; 0: only what is owed, to one at a time. */
+  /** Answers under way at most; 0: only what is owed, one at a time. */
   readonly uploadSlots: number;
   /** Resolves when so many bytes may be sent. */
   upload(sizeBytes: number): Promise<void>;

@@ -10,7 +10,7 @@ export interface UploadSlot {
   readonly freed: Promise<void>;
   /** From now on it is the port that takes time; what went before, such as waiting for the rate, is not. */
   sending(sizeBytes: number): void;
-  /** The peer has all of it. */
+  /** The peer has all of it; said again, it counts no more. */
   received(): void;
   free(): void;
 }
@@ -75,6 +75,7 @@ export class UploadSlots {
       received: () => {
         // Where nobody waits, the width is not used, and proves nothing.
         if (sending !== undefined && this.queue.length > 0) this.width.sent(sending, this.nowMs());
+        sending = undefined;
         free();
       },
     };

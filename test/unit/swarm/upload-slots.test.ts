@@ -60,6 +60,18 @@ describe("UploadSlots", () => {
     expect(taken).toHaveLength(2);
   });
 
+  it("counts one answer once, however often the peer says that it is there", async () => {
+    const slots = new UploadSlots(() => 8, Date.now);
+    const { taken, ask } = taker(slots);
+    for (let count = 0; count < 30; count++) ask();
+    await pass(0);
+    taken[0]!.sending(FRAGMENT_BYTES);
+    for (let count = 0; count < 10; count++) taken[0]!.received();
+    await pass(0);
+
+    expect(taken).toHaveLength(5);
+  });
+
   it("serves no more at once than the node may", async () => {
     let most = 1;
     const slots = new UploadSlots(() => most, Date.now);
