@@ -42,23 +42,26 @@ export const RESTART_SCENARIO: Scenario = {
     const { peers, wan, lan } = conditions;
     const options = { sites: 1, agents: peers, wan, lan };
     await using stage = await Stage.open({ ...options, hasDp: false });
-    const calm = await transferred(stage, "scenario/calm@1");
-    const calmBytes = lineBytes(calm.transfer);
-    const killing = { word: "killed", ref: "scenario/killed@1", calmBytes };
-    const killed = await cut(stage, conditions, killing);
+    const killed = await cut(stage, conditions, { word: "killed", ref: "scenario/killed@1" });
     const random = new Random(SEED);
     const torn: Torn[] = [];
     const tear = async (name: string): Promise<void> => {
       torn.push(await tearDisk(stage.fleet.nodeFolder(name), () => random.next()));
     };
-    const order = { word: "power cut", ref: "scenario/power@1", calmBytes, tear };
+    const order = { word: "power cut", ref: "scenario/power@1", tear };
     const powerless = await cut(stage, conditions, order);
+    const first = await firstFragment(stage);
+    // The last: a torn journal makes its node look again at all that it had before.
+    const calm = await transferred(stage, "scenario/calm@1");
     const [kept, all] = [sumOf(torn, "keptBytes"), sumOf(torn, "journalBytes")];
     return [
       lineCheck("without any fault", { ...conditions, sizeBytes: SIZE_BYTES }, LINE, calm.transfer),
-      ...killed,
-      ...powerless,
-      await firstFragment(stage),
+      ...[killed, powerless].flatMap(({ word, transfer, checks }) => {
+        const twice = (lineBytes(transfer) - lineBytes(calm.transfer)) / SIZE_BYTES;
+        const what = `${word}: line beyond that without a fault ÷ package`;
+        return [atMost(what, REFETCH_MAX, twice), ...checks];
+      }),
+      first,
       atLeast("power cut: torn fragments, one of each agent", stage.agents.length, torn.length),
       shown("power cut: share of the journals that was left", kept / all),
       atMost("fragments that anybody refused", 0, (await badFragments(stage)).length),
@@ -69,17 +72,21 @@ export const RESTART_SCENARIO: Scenario = {
 interface Cut {
   readonly word: string;
   readonly ref: string;
-  /** What crosses the line for such a package when nobody dies. */
-  readonly calmBytes: number;
   /** What happens to the disk of each node while none runs. */
   readonly tear?: (name: string) => Promise<void>;
+}
+
+interface Outcome {
+  readonly word: string;
+  readonly transfer: Transfer;
+  readonly checks: readonly Check[];
 }
 
 async function cut(
   stage: Stage,
   { wan, raw }: Conditions,
-  { word, ref, calmBytes, tear }: Cut,
-): Promise<readonly Check[]> {
+  { word, ref, tear }: Cut,
+): Promise<Outcome> {
   const strike = async (scene: FaultScene): Promise<void> => {
     await Promise.all(scene.agents.map(async (name) => scene.fleet.nodes.get(name)?.kill()));
     // What was on its way when they died still drains over the line.
@@ -89,14 +96,13 @@ async function cut(
   };
   const faults = [{ atShare: AT_SHARE, strike }];
   const { transfer, path } = await transferred(stage, ref, faults);
-  const twice = (lineBytes(transfer) - calmBytes) / SIZE_BYTES;
-  return [
-    atMost(`${word}: line beyond that without a fault ÷ package`, REFETCH_MAX, twice),
+  const checks = [
     atMost(`${word}: files with bad bytes`, 0, await badFiles(stage, ref, path)),
     ...accountChecks(await lineAccount(stage, ref), SIZE_BYTES),
     shown(`${word}: seconds from the order to the end`, transfer.wallSeconds),
     shown(`${word}: seconds that raw TCP needs`, bestSeconds(SIZE_BYTES, wan) * raw.time),
   ];
+  return { word, transfer, checks };
 }
 
 /** One agent is killed and starts again: all at once would measure the two cores that they share. */
