@@ -98,12 +98,13 @@ export class BulkClient {
         continue;
       }
       const payload = await this.payload(inbox, BULK_SEAL_BYTES + header.payloadBytes, resolve);
-      stream.send(encodeBulkRequest({ id: header.id, swarm, index: BULK_RECEIVED_INDEX }));
       resolve({
         kind: "ok",
         bytes: joined(payload.sublist(BULK_SEAL_BYTES)),
         seal: joined(payload.sublist(0, BULK_SEAL_BYTES)),
       });
+      // Last: the peer may be gone by now, and what it sent is here all the same.
+      stream.send(encodeBulkRequest({ id: header.id, swarm, index: BULK_RECEIVED_INDEX }));
     }
   }
 

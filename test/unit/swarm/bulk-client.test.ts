@@ -1,4 +1,5 @@
 /** The asking end of a bulk stream: every request has one answer, also one that is taken back. */
+import { setImmediate as settled } from "node:timers/promises";
 import type { Stream } from "@libp2p/interface";
 import { describe, expect, it } from "vitest";
 import { BulkClient } from "../../../node/swarm/bulk-client.ts";
@@ -18,12 +19,6 @@ const other = parseSwarmTag("b".repeat(64));
 
 function answer(stream: MemoryStream, header: BulkHeader, payload = Buffer.alloc(0)): void {
   stream.push(encodeBulkHeader(header), payload);
-}
-
-async function settled(): Promise<void> {
-  await new Promise<void>((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 describe("a bulk client", () => {
@@ -57,6 +52,21 @@ describe("a bulk client", () => {
     // Whoever sent learns that its payload is here, and of nothing else.
     const received = stream.sent.map(decodeBulkRequest).slice(5);
     expect(received).toEqual([{ id: 1, swarm, index: BULK_RECEIVED_INDEX }]);
+  });
+
+  it("has what came from a peer that was gone before it could be told so", async () => {
+    const stream = new MemoryStream();
+    const client = new BulkClient(async () => stream as unknown as Stream);
+    const asked = client.ask(swarm, 5);
+    await settled();
+    stream.send = (): boolean => {
+      throw new Error("the stream closed");
+    };
+    const seal = Buffer.alloc(BULK_SEAL_BYTES, 9);
+    const sealed = Buffer.concat([seal, Buffer.from("abc")]);
+    answer(stream, { id: 1, status: "ok", payloadBytes: 3 }, sealed);
+
+    expect(await asked).toEqual({ kind: "ok", bytes: Buffer.from("abc"), seal });
   });
 
   it("takes back nothing that has been answered", async () => {
