@@ -15,9 +15,9 @@ import type {
   SwarmPlace,
   SwarmSettings,
 } from "../content/ports.ts";
-import { PackageNews } from "../core/package-news.ts";
 import { rankInSite, rendezvousRank } from "../core/exchange/rendezvous.ts";
 import type { WanPlace } from "../core/exchange/wan-policy.ts";
+import { PackageNews } from "../core/package-news.ts";
 import { BulkServer } from "./bulk-server.ts";
 import { leaveEvicted, type GoneDigests } from "./evicted-packages.ts";
 import { convict, servedSeals, type SealsOf } from "./fragment-seals.ts";

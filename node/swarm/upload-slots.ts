@@ -1,5 +1,5 @@
 /** Whose answer is under way: first come, first served, as many at once as the port carries well. */
-import { UploadWidth } from "../core/exchange/upload-width.ts";
+import { UploadWidth, type Sending } from "../core/exchange/upload-width.ts";
 import { WIRED_SLOTS } from "../core/peer-eligibility.ts";
 
 /** Whoever takes its answer more slowly than this keeps nobody else waiting: it may hang. */
@@ -53,7 +53,7 @@ export class UploadSlots {
   private slot(): UploadSlot {
     const { promise: freed, resolve: tell } = Promise.withResolvers<void>();
     let timer: NodeJS.Timeout | undefined;
-    let sending: { readonly sizeBytes: number; readonly beganMs: number } | undefined;
+    let sending: Sending | undefined;
     let isBusy = true;
     const free = (): void => {
       clearTimeout(timer);

@@ -18,6 +18,7 @@ const PROVEN_MS = 60_000;
 /** Answers of less than this in sum say little of the port. */
 const SAMPLE_BYTES = 512_000;
 const SAMPLE_MIN_COUNT = 2;
+const NO_SAMPLE = { count: 0, bytes: 0, ms: 0 };
 
 /** One answer, from its first byte until the peer has the last. */
 export interface Sending {
@@ -25,8 +26,8 @@ export interface Sending {
   readonly beganMs: number;
 }
 
-/** What a trial began from. */
-interface Trial {
+/** What each peer got, in bytes per second, among so many. */
+interface Served {
   readonly width: number;
   readonly rate: number;
 }
@@ -36,7 +37,8 @@ export class UploadWidth {
   private width = FIRST_WIDTH;
   private changedMs = Number.NEGATIVE_INFINITY;
   private sample = NO_SAMPLE;
-  private trial: Trial | undefined;
+  /** What the trial under way began from. */
+  private trial: Served | undefined;
   private nextTrialMs = Number.NEGATIVE_INFINITY;
   private provenUntilMs = Number.NEGATIVE_INFINITY;
 
@@ -75,16 +77,15 @@ export class UploadWidth {
     this.change(width, nowMs);
   }
 
-  private endTrial(trial: Trial, rate: number, nowMs: number): void {
-    const { width } = this;
-    const [fewer, more] = trial.width < width ? [trial.rate, rate] : [rate, trial.rate];
-    const isPort = fewer >= more * PORT_FACTOR;
-    if (isPort) {
-      const fair = Math.floor((fewer * Math.min(trial.width, width)) / FAIR_RATE);
-      this.change(Math.min(trial.width, width, fair), nowMs);
+  private endTrial(trial: Served, rate: number, nowMs: number): void {
+    const now = { width: this.width, rate };
+    const [few, many] = trial.width < now.width ? [trial, now] : [now, trial];
+    if (few.rate >= many.rate * PORT_FACTOR) {
+      const fair = Math.floor((few.rate * few.width) / FAIR_RATE);
+      this.change(Math.min(few.width, fair), nowMs);
       this.nextTrialMs = nowMs + TRY_EVERY_MS;
     } else {
-      this.change(Math.max(trial.width, width), nowMs);
+      this.change(many.width, nowMs);
       this.provenUntilMs = nowMs + PROVEN_MS;
       this.nextTrialMs = nowMs;
     }
@@ -95,5 +96,3 @@ export class UploadWidth {
     this.changedMs = nowMs;
   }
 }
-
-const NO_SAMPLE = { count: 0, bytes: 0, ms: 0 };

@@ -1,3 +1,4 @@
+import { setImmediate as settled } from "node:timers/promises";
 import type { Stream } from "@libp2p/interface";
 import type { Uint8ArrayList } from "uint8arraylist";
 import { describe, expect, it } from "vitest";
@@ -49,12 +50,6 @@ class GoneStream extends MemoryStream {
     this.readableEnded = true;
     this.dispatchEvent(Object.assign(new Event("close"), { error: new Error("reset") }));
   }
-}
-
-async function settled(): Promise<void> {
-  await new Promise<void>((resolve) => {
-    setImmediate(resolve);
-  });
 }
 
 async function answers(limits: Partial<UploadLimits>, indices: readonly number[]) {
